@@ -1,0 +1,78 @@
+# Everything sets itself up: a Python >= 3.10 and make are enough. Run `make` for the list.
+#
+#   make test PYTHON=python3.13    another interpreter, in a venv of its own (.venvs/3.13)
+
+PYTHON ?= python3
+ifeq ($(PYTHON),python3)
+VENV ?= .venv
+else
+VENV ?= .venvs/$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || echo missing)
+endif
+
+python := $(VENV)/bin/python
+pip := $(python) -m pip --quiet --quiet --disable-pip-version-check install
+
+.PHONY: help demo test lint format bench test-all bench-all wheel clean
+
+help:
+	@echo 'make demo       start a small server, trace two of its requests, leave nothing behind'
+	@echo 'make test       the tests (ARGS=... goes to pytest)'
+	@echo 'make test-all   the tests on every CPython 3.10-3.14 found here'
+	@echo 'make lint       ruff and mypy (make format repairs what can be repaired)'
+	@echo 'make bench      what tracing costs, beside other tracers, on every CPython found here'
+	@echo 'make wheel      dist/*.whl'
+	@echo 'make clean      remove the virtual environments and everything built'
+
+demo: $(VENV)/.demo
+	@$(python) -m tracepatch_ctl demo
+
+test: $(VENV)/.test
+	@$(python) -m pytest $(ARGS)
+
+lint: $(VENV)/.lint
+	@$(python) -m ruff check .
+	@$(python) -m ruff format --check .
+	@$(python) -m mypy
+
+format: $(VENV)/.lint
+	@$(python) -m ruff check --fix .
+	@$(python) -m ruff format .
+
+test-all:
+	@bash .ci/every test
+
+bench:
+	@bash .ci/every bench-here
+
+bench-here: $(VENV)/.bench
+	@$(python) -m benchmarks $(ARGS)
+
+wheel: $(VENV)/.demo
+	@$(python) -m pip --quiet --disable-pip-version-check wheel --no-deps --wheel-dir dist .
+	@ls dist/*.whl
+
+clean:
+	rm -rf .venv .venvs dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .tracepatch_cache
+
+# A stamp per set of packages: the second run installs nothing. A missing or newer interpreter renews them.
+
+$(python):
+	@sh .ci/venv '$(PYTHON)' '$(VENV)'
+
+$(VENV)/.demo: $(python) pyproject.toml
+	@echo 'installing into $(VENV) ...'
+	@$(pip) --upgrade 'pip>=25.1'
+	@$(pip) -e '.[demo,ctl]'
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.demo
+	@$(pip) --group test
+	@touch $@
+
+$(VENV)/.lint: $(VENV)/.demo
+	@$(pip) --group lint
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.demo
+	@$(pip) --group bench
+	@touch $@

@@ -1,0 +1,231 @@
+"""Turn live values into plain data without running anybody's code.
+
+In mode `safe` values are read by `reading`. What is shown of them (see `tracepatch_shared.values`):
+
+    cut text, bytes, int          Mark(kind, text | hex, and the real length | bits)
+    cut list, dict, ...           Mark(kind, items, length); beyond the depth limit the length alone
+    tuple, set, frozenset         Mark(kind, items)
+    standard scalar types         Mark("value", type, text): datetime, Decimal, UUID, Path, range, complex, enum members
+    any other object              Mark("object", type, fields; `value` for what a subclass of a built-in type holds)
+    class, function, module       Mark(kind, name)
+    never shown                   Mark("redacted" | "unreadable" | "cycle" | "unchecked", type ...)
+
+In mode `repr` a value is the text of its `repr`, cut with `...`; that runs user code, as `repr` does.
+
+Concurrency: one `Capturer` per trace, called by every thread that the trace runs on, inside interpreter callbacks;
+the state of one capture is local to it. No exception leaves it but those that a signal handler of the application
+raises meanwhile. Reading `__dict__` makes the interpreter build the dict of an object that had none yet; nothing else
+of the application's changes, and nothing of it is referred to afterwards but text and bytes that are short enough to
+be shown whole, which are kept as they are.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tracepatch_shared.limits import Capture
+from tracepatch_shared.values import Mark, Plain
+
+from .containment import ours
+from .objects import Plan, fields_of, mro_of, plan_of
+from .reading import Reader, Walk
+from .redaction import REDACTED, Redactor
+from .reprs import bounded_repr, packable
+from .secret_values import SCALARS, SEQUENCES, SecretValues
+
+NOT_CARD = 10**12
+"""Integers below it are no card numbers."""
+
+_UNREADABLE = Mark("unreadable", {})
+"""Shared: made before it is needed, as where the stack or the memory is at its end nothing can be made."""
+
+_args = BaseException.__dict__["args"].__get__
+_os_error = [OSError.__dict__[name].__get__ for name in ("errno", "strerror", "filename")]
+_decoding = {id(kind): kind.__str__ for kind in (UnicodeDecodeError, UnicodeEncodeError)}
+_group = vars(builtins).get("BaseExceptionGroup")
+
+
+class Capturer:
+    """Captures the values of one trace."""
+
+    __slots__ = (
+        "_characters", "_clean", "_items", "_known", "_reader", "_redactor", "_repr", "_secrets", "_text", "_window",
+        "weight",
+    )  # fmt: skip
+
+    def __init__(self, options: Capture, redactor: Redactor, *, mode: str = "safe") -> None:
+        if mode not in ("safe", "repr"):
+            raise ValueError(f"a capture mode is 'safe' or 'repr', not {mode!r}")
+        self.weight = 0
+        """Bytes that all values captured so far weigh, estimated; threads may lose an addition."""
+        self._repr = mode == "repr"
+        self._reader = Reader(options, redactor)
+        self._secrets = SecretValues(redactor, self._reader.window)
+        self._items = options.items
+        self._text = options.text
+        self._window = self._reader.window
+        self._characters = self._reader.characters
+        self._redactor = redactor
+        self._clean = redactor.clean
+        self._known = redactor.names
+
+    # -- what the recorder calls
+
+    def value(self, value: Any) -> Plain:
+        """Return the plain form of a value that has no name."""
+        try:
+            if self._repr:
+                return self._shown(value)
+            kind = type(value)
+            if kind is str:
+                length = len(value)
+                if length <= self._text and value.isascii() and self._clean(value):
+                    self.weight += length
+                    return value  # type: ignore[no-any-return]
+            elif kind is int:
+                if -NOT_CARD < value < NOT_CARD and not self._redactor.numeric:
+                    return value  # type: ignore[no-any-return]
+            elif value is None or kind is bool or kind is float:
+                return value  # type: ignore[no-any-return]
+            walk = Walk(self._characters)
+            plain = self._reader.read(value, 0, walk)
+            self.weight += walk.weight
+            return plain
+        except Exception as error:
+            if not ours(error):
+                raise  # a signal handler's: the application's
+            return _UNREADABLE
+
+    def argument(self, name: str, value: Any) -> Plain:
+        """Return the plain form of the value of an argument, redacted when its name is secret."""
+        try:
+            secret = self._known.get(name)
+            if secret or (secret is None and self._redactor.names_secret(name)):
+                return self._secret(value)
+        except Exception as error:
+            if not ours(error):
+                raise  # a signal handler's: the application's
+            return _UNREADABLE
+        return self.value(value)
+
+    def arguments(self, names: Sequence[str], values: Mapping[str, Any]) -> list[Plain]:
+        """Return the plain forms of a call's arguments, as `argument` of each; secrets are read first.
+
+        So the secret in `login(note, password)` is hidden in the note, too, and the value in `set(name, value)` when
+        the name is that of a secret. Costs no more than asking one by one; `values` is an exact dict or a frame's
+        locals.
+        """
+        try:
+            pairs = [(name, values[name]) for name in names]
+            hidden = self._secrets.among(pairs)
+            if hidden is None:
+                return [self.value(value) for _, value in pairs]
+            return [
+                self._secret(value) if hidden[place] else self.value(value)
+                for place, (_, value) in enumerate(pairs)
+            ]
+        except Exception as error:
+            if not ours(error):
+                raise  # a signal handler's: the application's
+            return [_UNREADABLE for _ in names]
+
+    def returned(self, function_name: str, value: Any) -> Plain:
+        """Return the plain form of what a function returned, redacted when its own name (`get_token`) is secret."""
+        try:
+            kind = type(value)
+            if self._redactor.function_secret(function_name, kind is str or kind is bytes):
+                return self._secret(value)
+        except Exception as error:
+            if not ours(error):
+                raise  # a signal handler's: the application's
+            return _UNREADABLE
+        return self.value(value)
+
+    def exception(self, exc: BaseException) -> tuple[str, Plain]:
+        """Return the name of an exception's type and its message, put together from `args`, never by its `__str__`.
+
+        The message is text where the arguments are plain, else the captured arguments; the fields of an exception
+        that was made without any (mode `safe`).
+        """
+        try:
+            plan = plan_of(exc)
+        except Exception as error:
+            if not ours(error):
+                raise  # a signal handler's: the application's
+            return "?", _UNREADABLE
+        try:
+            walk = Walk(self._characters)
+            message = self._message(exc, plan, walk)
+            self.weight += walk.weight
+            return plan.name, message
+        except Exception as error:
+            if not ours(error):
+                raise  # a signal handler's: the application's
+            return plan.name, _UNREADABLE
+
+    def _secret(self, value: Any) -> Plain:
+        shown = self._reader.secret(value)
+        if not self._repr:
+            return shown
+        return REDACTED if type(shown) is Mark else repr(shown)
+
+    # -- exceptions
+
+    def _message(self, exc: Any, plan: Plan, walk: Walk) -> Plain:
+        args = _args(exc)
+        mro = mro_of(type(exc))
+        if any(base is OSError for base in mro):
+            number, reason, path = (read(exc) for read in _os_error)
+            if type(number) is int and type(reason) is str:
+                named = f": {path!r}" if type(path) is str or type(path) is bytes else ""
+                return self._line(f"[Errno {number}] {reason}{named}", walk)
+        if id(type(exc)) in _decoding and type(exc.reason) is str and type(exc.encoding) is str:
+            return self._line(_decoding[id(type(exc))](exc), walk)
+        if not args:
+            found = [] if self._repr else fields_of(exc, plan, self._items)[0]
+            return (
+                Mark("object", {"type": plan.name, "fields": self._reader.fields(found, 0, walk)})
+                if found
+                else ""
+            )
+        first = args[0]
+        if type(first) is str:
+            if len(args) == 1:
+                quoted = any(base is KeyError for base in mro)
+                return self._line(repr(first[: self._window]) if quoted else first, walk)
+            if any(base is SyntaxError or base is _group for base in mro):
+                return self._line(first, walk)
+        pair = len(args) == 2 and self._secrets.named_by(first)
+        if self._repr or (not pair and all(id(type(item)) in SCALARS for item in args)):
+            return self._line(bounded_repr(args if len(args) > 1 else first, self._window + 1), walk)
+        return self._reader.read(args if len(args) > 1 else first, 0, walk)
+
+    def _line(self, text: str, walk: Walk) -> Plain:
+        return self._cut(text) if self._repr else self._reader.read_str(text, 0, walk)
+
+    # -- mode repr
+
+    def _shown(self, value: Any) -> str:
+        """Return the `repr` of a value, checked and cut."""
+        if id(type(value)) in SEQUENCES or type(value) is dict:
+            self._reader.read(value, 0, Walk(self._characters))  # remembers what names in it make secret
+        try:
+            text = bounded_repr(value, self._window + 1)
+        except Exception:  # noqa: BLE001 - a `repr` may raise what it likes
+            return "<repr failed>"
+        if type(value) is int and self._redactor.number(value):
+            return REDACTED
+        return self._cut(text)
+
+    def _cut(self, text: str) -> str:
+        cut = len(text) > self._window
+        checked = self._reader.checked(text[: self._window], cut, Walk(self._characters))
+        if checked is None:
+            return "<unchecked>"
+        shown = packable(checked[0])
+        if not checked[2] or len(shown) > self._text:
+            shown = shown[: max(self._text - 3, 0)] + "..."[: self._text]
+        self.weight += len(shown)
+        return shown

@@ -1,0 +1,188 @@
+"""What is known of each code object that a trace meets, and whether it is recorded.
+
+A `CodeTable` belongs to one scope of recording. It is keyed by `id(code)` and holds the code object, never keyed by
+the code object itself: hashing one reads all its content, and equal files give equal code.
+
+Concurrency: filled by application threads without a lock (dict operations are atomic; two threads may build the same
+entry, the last one stays, both are right).
+"""
+
+from __future__ import annotations
+
+import os
+import sysconfig
+from collections.abc import Callable, Iterable, Sequence
+from fnmatch import fnmatchcase
+from inspect import (
+    CO_ASYNC_GENERATOR,
+    CO_COROUTINE,
+    CO_GENERATOR,
+    CO_ITERABLE_COROUTINE,
+    CO_VARARGS,
+    CO_VARKEYWORDS,
+)
+from types import CodeType, FrameType
+from typing import Final
+
+import tracepatch_shared
+from tracepatch_shared import records
+
+HIDDEN: Final = 0
+"""Ours: never recorded, never counted."""
+APPLICATION: Final = 1
+"""Recorded whole."""
+LIBRARY: Final = 2
+"""Recorded as one node where the application calls it; what it calls itself is counted there."""
+SKIPPED: Final = 3
+"""Left out by `--skip` and counted; what it calls is looked at again."""
+
+SUSPENDS: Final = CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR | CO_ITERABLE_COROUTINE
+COROUTINE: Final = CO_COROUTINE | CO_ITERABLE_COROUTINE
+
+SPAWN: Final = {
+    ("asyncio.tasks", "create_task"): "coro",
+    ("asyncio.tasks", "ensure_future"): "coro_or_future",
+    ("asyncio.tasks", "_ensure_future"): "coro_or_future",
+    ("asyncio.base_events", "create_task"): "coro",
+    ("asyncio.taskgroups", "create_task"): "coro",
+    ("_weakrefset", "add"): "item",
+}
+"""Functions that start a task, and the argument that holds its coroutine (or the task itself)."""
+
+HAND_OFF: Final = {
+    ("asyncio.threads", "to_thread"): "func",
+    ("anyio.to_thread", "run_sync"): "func",
+    ("asgiref.sync", "__call__"): "self",
+}
+"""Functions that run a callable in another thread with this Context, and the argument that holds it."""
+
+
+class Entry:
+    """One code object as a trace sees it; made once per table."""
+
+    __slots__ = (
+        "action",
+        "arguments",
+        "code",
+        "coroutine",
+        "first",
+        "flags",
+        "hand_off",
+        "module",
+        "opcodes",
+        "spawn",
+        "suspends",
+    )
+
+    def __init__(self, code: CodeType, module: str, action: int) -> None:
+        self.code = code
+        self.module = module
+        self.action = action
+        flags = code.co_flags
+        self.suspends = bool(flags & SUSPENDS)
+        self.coroutine = bool(flags & COROUTINE)
+        count = (
+            code.co_argcount
+            + code.co_kwonlyargcount
+            + bool(flags & CO_VARARGS)
+            + bool(flags & CO_VARKEYWORDS)
+        )
+        self.arguments: tuple[str, ...] = code.co_varnames[:count]
+        self.flags = (
+            (records.FLAG_LIBRARY if action == LIBRARY else 0)
+            | (records.FLAG_COROUTINE if flags & CO_COROUTINE else 0)
+            | (records.FLAG_GENERATOR if flags & CO_GENERATOR else 0)
+            | (records.FLAG_ASYNC_GENERATOR if flags & CO_ASYNC_GENERATOR else 0)
+        )
+        self.spawn = SPAWN.get((module, code.co_name))
+        self.hand_off = HAND_OFF.get((module, code.co_name))
+        # The profile core alone fills these in: the bytecode, and `f_lasti` when the frame starts.
+        self.opcodes: bytes = b""
+        self.first = -1
+
+
+class Scope:
+    """Which code a trace records: the application whole, libraries at the border, unless told otherwise."""
+
+    def __init__(
+        self,
+        *,
+        everything: bool = False,
+        packages: Iterable[str] = (),
+        lib: Sequence[str] = (),
+        only: Sequence[str] = (),
+        skip: Sequence[str] = (),
+        skip_prefixes: Sequence[str] = (),
+    ) -> None:
+        self._everything = everything
+        self._packages = tuple(packages)
+        self._lib = tuple(lib)
+        self._only = tuple(only)
+        self._skip = tuple(skip)
+        self._skip_prefixes = tuple(skip_prefixes)
+
+    def action(self, module: str, file: str) -> int:
+        """Return what a trace does with code of this module and file."""
+        if file.startswith(_OURS):
+            return HIDDEN
+        if (self._skip_prefixes and module.startswith(self._skip_prefixes)) or _matches(self._skip, module):
+            return SKIPPED
+        if self._only:
+            return APPLICATION if _matches(self._only, module) else SKIPPED
+        if file.startswith("<frozen importlib"):
+            return LIBRARY  # the import system is one node, whatever else is asked for
+        if self._everything or not is_library(file) or _matches(self._lib, module):
+            return APPLICATION
+        return APPLICATION if _within(self._packages, module) else LIBRARY
+
+
+class CodeTable:
+    """The entries of one scope of recording."""
+
+    def __init__(self, scope: Scope, prepare: Callable[[Entry], None] | None = None) -> None:
+        self._scope = scope
+        self._prepare = prepare
+        self._entries: dict[int, Entry] = {}
+        self.get = self._entries.get
+
+    def add(self, code: CodeType, frame: FrameType) -> Entry:
+        """Return a new entry for the code that runs in `frame` (about 5 µs, once per code object)."""
+        names = frame.f_globals
+        module = names.get("__name__") if type(names) is dict else None
+        if type(module) is not str:
+            module = "?"
+        entry = Entry(code, module, self._scope.action(module, code.co_filename))
+        if self._prepare is not None:
+            self._prepare(entry)
+        return self.put(entry)
+
+    def put(self, entry: Entry) -> Entry:
+        """Keep an entry and return it."""
+        self._entries[id(entry.code)] = entry
+        return entry
+
+
+def is_library(file: str) -> bool:
+    """Tell whether a source file belongs to the standard library or to an installed distribution."""
+    return file.startswith(_LIBRARIES) or any(part in file for part in _INSTALLED)
+
+
+def _matches(globs: Sequence[str], module: str) -> bool:
+    return any(fnmatchcase(module, glob) or module.startswith(glob + ".") for glob in globs)
+
+
+def _within(packages: Sequence[str], module: str) -> bool:
+    return any(module == package or module.startswith(package + ".") for package in packages)
+
+
+def _folders() -> tuple[str, ...]:
+    paths = sysconfig.get_paths()
+    found = {paths[name] for name in ("stdlib", "platstdlib")} | {os.path.dirname(os.__file__)}
+    return tuple(sorted(path + os.sep for folder in found for path in (folder, os.path.realpath(folder))))
+
+
+_INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
+_LIBRARIES = ("<frozen ", *_folders())
+_OURS = tuple(
+    os.path.dirname(os.path.abspath(file)) + os.sep for file in (__file__, tracepatch_shared.__file__)
+)

@@ -1,0 +1,108 @@
+"""The core: which recorder mechanism runs, chosen once per process.
+
+`monitoring` (3.12+) uses sys.monitoring; `profile` (3.10, 3.11) uses the interpreter's per-thread hook. One core
+serves the agent and local traces alike. This file alone chooses; `TRACEPATCH_CORE` forces one, and a forced core that
+this interpreter lacks is an error.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from types import CodeType, FrameType
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tracepatch_shared.errors import UsageError
+
+from .. import pyversion
+
+if TYPE_CHECKING:
+    from ..codes import Entry
+    from ..recording import Recording
+    from ..resolve import Function
+
+Trigger = Callable[[CodeType, FrameType], bool]
+"""Called on the application thread when an aimed function begins in a Context that carries no live recording of a
+probe; returns whether it began one."""
+
+
+class Core(Protocol):
+    """What triggers tasks and feeds recordings. Methods run on the agent thread unless they say otherwise."""
+
+    name: str
+    reason: str
+    """Why this core and no better one; empty when it is the best there is."""
+
+    def acquire(self) -> None:
+        """Occupy what tracing needs (counted); raise `Conflict` when another tool has it."""
+
+    def release(self) -> None:
+        """Give back what the last `acquire` took."""
+
+    def aim(self, function: Function, trigger: Trigger) -> None:
+        """Have `trigger` called whenever the function begins."""
+
+    def unaim(self, function: Function, trigger: Trigger) -> None:
+        """Undo `aim`."""
+
+    def watch_imports(self, loaded: Callable[[Any], None] | None) -> None:
+        """Have `loaded` called with each module on the thread that imported it, right after its body ran."""
+
+    def begin(self, recording: Recording, code: CodeType, frame: FrameType) -> bool:
+        """Record the task whose root frame has just begun (application thread); `False` when it cannot be now."""
+
+    def begin_inside(self, recording: Recording, frame: FrameType) -> None:
+        """Record what runs below a frame that runs already (application thread); raise `Conflict`."""
+
+    def end_inside(self, recording: Recording, frame: FrameType) -> None:
+        """End what `begin_inside` began (application thread)."""
+
+    def watch(self, code: CodeType) -> None:
+        """Report yields and resumes of this code while anything records (application thread)."""
+
+    def prepare(self, entry: Entry) -> None:
+        """Fill in what this core keeps per code object (application thread)."""
+
+    def ended(self, recording: Recording) -> None:
+        """A recording is done (any thread)."""
+
+    def settle(self) -> bool:
+        """Turn the interpreter's events off if nothing records any more; return whether they are still on."""
+
+    def rate(self) -> float:
+        """Return events a second that hit tasks which are not recorded, sampled; 0 when nothing records."""
+
+    def cost_ns(self) -> tuple[float, float]:
+        """Return nanoseconds of one event for a recorded and for a bystanding task, calibrated."""
+
+    def clean(self) -> dict[str, Any]:
+        """Return what is still set: `events`, `tool_id_freed`, `hooks`, `ok`."""
+
+    def after_fork_in_child(self) -> None:
+        """Forget everything and leave no event set; takes no lock, does not raise."""
+
+
+_core: Core | None = None
+
+
+def core() -> Core:
+    """Return the process's core, made on first use; raise `UsageError` when the forced one is not there."""
+    global _core
+    if _core is None:
+        _core = _choose(os.environ.get("TRACEPATCH_CORE", ""))
+    return _core
+
+
+def _choose(forced: str) -> Core:
+    best = "monitoring" if pyversion.MONITORING else "profile"
+    if forced not in ("", "monitoring", "profile", "native"):
+        raise UsageError(f"TRACEPATCH_CORE={forced!r} is not a core: use monitoring or profile, or leave it unset")
+    if forced and forced != best:
+        raise UsageError(f"TRACEPATCH_CORE={forced} is not available on Python {pyversion.TEXT}: {best} is, leave it unset")
+    if pyversion.MONITORING:
+        from .monitoring import MonitoringCore
+
+        return MonitoringCore()
+    from .profile import ProfileCore
+
+    return ProfileCore()

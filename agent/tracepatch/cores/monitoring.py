@@ -1,0 +1,403 @@
+"""The `monitoring` core: sys.monitoring, 3.12 and later.
+
+While waiting, PY_START is set *locally* on the code objects that targets resolved to, nothing else. While anything
+records, PY_START, PY_RETURN, PY_UNWIND and PY_THROW are set globally; PY_YIELD and PY_RESUME stay local, on the code
+of runner roots and generators, set from inside their own PY_START, which takes effect for that very frame. With them
+global a bystander's await would pay for every frame of its chain; with them local it pays nothing.
+
+Traps (docs/rationale.md has the sources): `free_tool_id` leaves local events in place on 3.12.1 and 3.13.0, so a list
+of every code object that was touched is kept and cleared first; DISABLE is sticky, so it is never returned; a callback
+that raises raises in the application, so each contains its own errors and lets foreign ones (signal handlers) pass;
+3.13.0 allows 2^24 `set_events` calls in a process's life, so they are toggled per burst of traces, never per await.
+
+Concurrency: callbacks run on application threads and take no lock. Global events are turned on by the application
+thread that begins the first recording, off by the agent thread; `_gate` is only ever *tried* by application threads,
+so that none waits: whoever finds it taken passes the task over. Masks are computed from the tables, set, and computed
+again, so that two threads that change one code object's mask agree in the end.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import contextmanager
+from sys import _getframe
+from time import perf_counter, perf_counter_ns, sleep
+from types import CodeType, FrameType
+from typing import TYPE_CHECKING, Any
+
+from tracepatch_shared.errors import Conflict
+
+from ..codes import SUSPENDS, Entry
+from ..containment import take
+from ..primitives import lock
+from ..recording import Recording, current, recorded_ns
+from . import Trigger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..resolve import Function
+
+monitoring: Any = sys.monitoring  # type: ignore[attr-defined, unused-ignore]  # only cores/__init__ chooses this module
+events: Any = monitoring.events
+_GLOBAL = events.PY_START | events.PY_RETURN | events.PY_UNWIND | events.PY_THROW
+_SUSPENSION = events.PY_YIELD | events.PY_RESUME
+
+_PREFERRED = (4, 3, 2, 1, 0, 5)
+_NAME = "tracepatch"
+_LOADER = sys.modules["importlib._bootstrap"]._load_unlocked.__code__
+
+_SAMPLE_S = 0.005
+"""How long `rate` counts events."""
+
+
+class MonitoringCore:
+    """See the module; one object per process."""
+
+    name = "monitoring"
+    reason = ""
+
+    def __init__(self) -> None:
+        self._tool = -1
+        self._users = 0
+        self._gate = lock()
+        self._on = False
+        self._live: set[Recording] = set()
+        self._aimed: dict[int, tuple[CodeType, list[Trigger]]] = {}
+        self._watched: dict[int, CodeType] = {}
+        self._touched: dict[int, CodeType] = {}
+        self._parked: dict[int, Recording] = {}
+        self._loaded: Callable[[Any], None] | None = None
+        self._cost: tuple[float, float] | None = None
+        self._counted = 0
+        self.toggles = 0
+
+    # ---- tool id ------------------------------------------------------------------------------------------------
+
+    def acquire(self) -> None:
+        if self._users == 0:
+            self._tool = self._occupy()
+            register = monitoring.register_callback
+            register(self._tool, events.PY_START, self._on_start)
+            register(self._tool, events.PY_RETURN, self._on_return)
+            register(self._tool, events.PY_UNWIND, self._on_unwind)
+            register(self._tool, events.PY_YIELD, self._on_yield)
+            register(self._tool, events.PY_RESUME, self._on_resume)
+            register(self._tool, events.PY_THROW, self._on_throw)
+        self._users += 1
+
+    def release(self) -> None:
+        self._users -= 1
+        if self._users == 0:
+            with self._closed():
+                self._all_off()
+
+    @staticmethod
+    def _occupy() -> int:
+        for tool in _PREFERRED:
+            if monitoring.get_tool(tool) is None:
+                try:
+                    monitoring.use_tool_id(tool, _NAME)
+                except ValueError:
+                    continue  # another thread was faster
+                return tool
+        names = ", ".join(str(monitoring.get_tool(tool)) for tool in sorted(_PREFERRED))
+        raise Conflict(f"all monitoring tool ids of the interpreter are taken ({names}): end one of these tools first")
+
+    def _all_off(self) -> None:
+        """Local events first, then global ones, callbacks, the tool id."""
+        tool = self._tool
+        for code in list(self._touched.values()):
+            monitoring.set_local_events(tool, code, 0)
+        self._touched.clear()
+        self._watched.clear()
+        monitoring.set_events(tool, 0)
+        self._on = False
+        for event in (
+            events.PY_START,
+            events.PY_RETURN,
+            events.PY_UNWIND,
+            events.PY_YIELD,
+            events.PY_RESUME,
+            events.PY_THROW,
+        ):
+            monitoring.register_callback(tool, event, None)
+        monitoring.free_tool_id(tool)
+        self._tool = -1
+
+    def clean(self) -> dict[str, Any]:
+        mine = [tool for tool in range(6) if monitoring.get_tool(tool) == _NAME]
+        set_now = sum(monitoring.get_events(tool) for tool in mine)
+        hooks = len(self._touched) + len(self._parked)
+        return {"events": set_now, "tool_id_freed": not mine, "hooks": hooks, "ok": not mine and not set_now and not hooks}
+
+    # ---- waiting ------------------------------------------------------------------------------------------------
+
+    def aim(self, function: Function, trigger: Trigger) -> None:
+        code = function.code
+        known = self._aimed.get(id(code))
+        if known is None:
+            self._aimed[id(code)] = (code, [trigger])
+        else:
+            known[1].append(trigger)
+        self._set_local(code)
+
+    def unaim(self, function: Function, trigger: Trigger) -> None:
+        code = function.code
+        known = self._aimed.get(id(code))
+        if known is None or trigger not in known[1]:
+            return
+        known[1].remove(trigger)
+        if not known[1]:
+            del self._aimed[id(code)]
+        self._set_local(code)
+
+    def watch_imports(self, loaded: Callable[[Any], None] | None) -> None:
+        self._loaded = loaded
+        self._set_local(_LOADER)
+
+    def watch(self, code: CodeType) -> None:
+        if id(code) not in self._watched:
+            self._watched[id(code)] = code
+            self._set_local(code)
+
+    def prepare(self, entry: Entry) -> None:
+        pass
+
+    def _mask(self, code: CodeType) -> int:
+        mask: int = events.PY_START if id(code) in self._aimed else 0
+        if id(code) in self._watched:
+            mask |= _SUSPENSION
+        if code is _LOADER and self._loaded is not None:
+            mask |= events.PY_RETURN
+        return mask
+
+    def _set_local(self, code: CodeType) -> None:
+        mask = -1
+        while mask != self._mask(code):
+            mask = self._mask(code)
+            self._touched[id(code)] = code
+            monitoring.set_local_events(self._tool, code, mask)
+
+    # ---- recording ----------------------------------------------------------------------------------------------
+
+    def begin(self, recording: Recording, code: CodeType, frame: FrameType) -> bool:
+        if not self._turn_on(recording):
+            return False
+        current.set(recording)
+        recording.root_node = recording.start_frame(code, frame)
+        if recording.root_node is None:
+            recording.restore()
+            self._live.discard(recording)
+            return False
+        return True
+
+    def begin_inside(self, recording: Recording, frame: FrameType) -> None:
+        for _ in range(1000):
+            if self._turn_on(recording):
+                break
+            sleep(0)
+        else:
+            raise Conflict("another thread is turning tracing on or off and does not end")
+        host = frame
+        while host.f_back is not None and host.f_code.co_flags & SUSPENDS and host.f_back.f_code.co_flags & SUSPENDS:
+            host = host.f_back
+        recording.host(recording.entry(host), host)
+
+    def end_inside(self, recording: Recording, frame: FrameType) -> None:  # noqa: ARG002 - the other core needs it
+        self._live.discard(recording)
+        self.settle()
+
+    def _turn_on(self, recording: Recording) -> bool:
+        if not self._gate.acquire(False):
+            return False
+        try:
+            self._live.add(recording)
+            if not self._on:
+                self._on = True
+                self.toggles += 1
+                monitoring.set_events(self._tool, _GLOBAL)
+        finally:
+            self._gate.release()
+        return True
+
+    def ended(self, recording: Recording) -> None:
+        self._live.discard(recording)
+
+    def settle(self) -> bool:
+        if self._live or not self._on:
+            return self._on
+        with self._closed():
+            if not self._live:
+                self._on = False
+                self.toggles += 1
+                monitoring.set_events(self._tool, 0)
+                watched = list(self._watched.values())
+                self._watched.clear()
+                for code in watched:
+                    self._set_local(code)
+                    if not self._mask(code):
+                        self._touched.pop(id(code), None)
+                self._parked.clear()
+        return self._on
+
+    @contextmanager
+    def _closed(self) -> Iterator[None]:
+        """Hold the gate; whoever waits here waits for microseconds, application threads never do."""
+        taken = self._gate.acquire(timeout=1.0)
+        try:
+            yield
+        finally:
+            if taken:
+                self._gate.release()
+
+    # ---- callbacks, on application threads ----------------------------------------------------------------------
+
+    def _on_start(self, code: CodeType, _offset: int, depth: int = 1) -> None:
+        recording = current.get()
+        try:
+            if recording is None or recording.done or recording.local:
+                aimed = self._aimed.get(id(code))
+                if aimed is not None:
+                    frame = _getframe(depth)
+                    if any(trigger(code, frame) for trigger in list(aimed[1])):
+                        return
+                if recording is None or recording.done:
+                    return
+            recording.start_frame(code, _getframe(depth))
+        except BaseException as error:  # noqa: BLE001 - contained
+            take(error)
+
+    def _on_return(self, code: CodeType, _offset: int, value: object) -> None:
+        recording = current.get()
+        try:
+            if recording is not None and not recording.done:
+                frame_id = id(_getframe(1))
+                if frame_id in recording.open or recording.outer is not None:
+                    recording.leave_by_return(frame_id, value)
+                    if recording.done:
+                        recording.restore()
+            if code is _LOADER and self._loaded is not None:
+                self._loaded(value)
+        except BaseException as error:  # noqa: BLE001 - contained
+            take(error)
+
+    def _on_unwind(self, _code: CodeType, _offset: int, exception: BaseException) -> None:
+        recording = current.get()
+        if recording is None or recording.done:
+            return
+        try:
+            frame_id = id(_getframe(1))
+            if frame_id in recording.open or recording.outer is not None:
+                recording.leave_by_raise(frame_id, exception)
+                if recording.done:
+                    recording.restore()
+        except BaseException as error:  # noqa: BLE001 - contained
+            take(error)
+
+    def _on_yield(self, _code: CodeType, _offset: int, _value: object) -> None:
+        recording = current.get()
+        if recording is None or recording.done:
+            return
+        try:
+            frame_id = id(_getframe(1))
+            root = recording.root_node
+            if recording.suspend(frame_id) and root is not None and root.frame_id == frame_id and not root.entry.coroutine:
+                # A generator runs in its caller's Context: this one is not the task's any more.
+                self._parked[frame_id] = recording
+                current.set(None)
+        except BaseException as error:  # noqa: BLE001 - contained
+            take(error)
+
+    def _on_resume(self, _code: CodeType, _offset: int) -> None:
+        recording = current.get()
+        try:
+            frame_id = id(_getframe(1))
+            if frame_id in self._parked:
+                recording = self._unpark(frame_id)
+            if recording is not None and not recording.done:
+                recording.resume(frame_id)
+        except BaseException as error:  # noqa: BLE001 - contained
+            take(error)
+
+    def _on_throw(self, _code: CodeType, _offset: int, _exception: BaseException) -> None:
+        recording = current.get()
+        try:
+            if self._parked:
+                frame_id = id(_getframe(1))
+                root = next((root for root, item in list(self._parked.items()) if frame_id in item.open), None)
+                if root is not None:
+                    recording = self._unpark(root)
+            if recording is not None and not recording.done:
+                recording.resume(id(_getframe(1)))
+        except BaseException as error:  # noqa: BLE001 - contained
+            take(error)
+
+    def _unpark(self, root: int) -> Recording | None:
+        recording = self._parked.pop(root, None)
+        if recording is not None and not recording.done:
+            current.set(recording)
+        return recording
+
+    # ---- cost ---------------------------------------------------------------------------------------------------
+
+    def rate(self) -> float:
+        if not self._on:
+            return 0.0
+        self._counted = 0
+        began = perf_counter()
+        monitoring.register_callback(self._tool, events.PY_START, self._on_start_counted)
+        try:
+            sleep(_SAMPLE_S)
+        finally:
+            monitoring.register_callback(self._tool, events.PY_START, self._on_start)
+        # Each start has its exit.
+        return 2 * self._counted / (perf_counter() - began)
+
+    def _on_start_counted(self, code: CodeType, offset: int) -> None:
+        if current.get() is None:
+            self._counted += 1
+        self._on_start(code, offset, 2)  # the frame is one further away
+
+    def cost_ns(self) -> tuple[float, float]:
+        """Calibrated once, on a function of ours, by local events: dispatch included, nobody else concerned."""
+        if self._cost is None:
+            rounds = 300
+            plain = _timed(rounds)
+            code = _calibrated.__code__
+            monitoring.set_local_events(self._tool, code, events.PY_START | events.PY_RETURN)
+            watched = _timed(rounds)
+            monitoring.set_local_events(self._tool, code, 0)
+            bystander = max(20.0, (watched - plain) / 2 / rounds)
+            self._cost = (bystander + recorded_ns(self.prepare), bystander)
+        return self._cost
+
+    # ---- fork ---------------------------------------------------------------------------------------------------
+
+    def after_fork_in_child(self) -> None:
+        self._gate = lock()
+        for recording in list(self._live):
+            recording.done = True
+        self._live.clear()
+        self._aimed.clear()
+        self._parked.clear()
+        self._loaded = None
+        self._users = 0
+        if self._tool >= 0:
+            self._all_off()
+
+
+def _calibrated() -> None:
+    pass
+
+
+def _timed(rounds: int) -> int:
+    function = _calibrated
+    best = 1 << 62
+    for _ in range(5):
+        began = perf_counter_ns()
+        for _ in range(rounds):
+            function()
+        best = min(best, perf_counter_ns() - began)
+    return best

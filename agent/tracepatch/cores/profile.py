@@ -1,0 +1,481 @@
+"""The `profile` core: the interpreter's per-thread hook, for 3.10 and 3.11.
+
+Waiting: the trigger is a call inserted at the start of the target's own bytecode (`prologue`), put back at disarm.
+Recording: the hook is set on a thread only while a runner of a live trace is current there. A runner that waits on an
+asyncio loop comes back inside a `Handle._run`, so that function carries an inserted call, too, while anything records:
+it sets the hook when the handle's Context carries a live recording. On loops without one (uvloop, trio) the hook stays
+on the thread until the trace ends, and `reason` says so. A function that is handed to another thread with the task's
+Context (`asyncio.to_thread`, anyio, asgiref) gets an inserted call for the time of the trace.
+
+The hook is `sys.settrace` with line events off, not `sys.setprofile`: the profile function is never told which
+exception unwinds a frame, and it is called for every C function, too (docs/rationale.md has the measurements). Line
+events are on in a frame only from the moment an exception reaches it until the next line runs, which tells a caught
+exception from one that leaves.
+
+Concurrency: hooks and inserted calls run on application threads and take no lock; `begin` and `ended` are atomic set
+operations; injections are installed and removed by the agent thread, except those for hand-offs.
+"""
+
+from __future__ import annotations
+
+import sys
+from _thread import get_ident
+from collections.abc import Callable
+from dis import opmap
+from sys import _getframe, gettrace, settrace
+from threading import gettrace as threading_gettrace
+from types import CodeType, FrameType, FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+from tracepatch_shared.errors import Conflict
+
+from .. import pyversion
+from ..codes import COROUTINE, SUSPENDS, Entry
+from ..containment import ours, take
+from ..recording import Recording, current, recorded_ns
+from . import Trigger
+
+if TYPE_CHECKING:
+    from ..prologue import Injection
+    from ..resolve import Function
+
+_RETURN_VALUE = opmap["RETURN_VALUE"]
+_YIELDS = tuple(opmap[name] for name in ("YIELD_VALUE", "YIELD_FROM") if name in opmap)
+
+
+class ProfileCore:
+    """See the module; one object per process."""
+
+    name = "profile"
+
+    def __init__(self) -> None:
+        self.reason = f"sys.monitoring needs Python 3.12, this is {pyversion.TEXT}"
+        self._users = 0
+        self._live: set[Recording] = set()
+        self._raised: dict[int, tuple[str, Any]] = {}
+        self._parked: dict[int, Recording] = {}
+        self._targets: dict[tuple[int, int], Injection] = {}
+        self._loop: Injection | None = None
+        self._loader: Injection | None = None
+        self._entries: dict[int, Injection] = {}
+        self._loaded: Callable[[Any], None] | None = None
+        self._cost: tuple[float, float] | None = None
+        self._sticky: dict[int, list[Recording]] = {}
+        self._handles: dict[int, tuple[str, Any] | None] = {}
+        self._leaving: dict[int, tuple[str, Any]] = {}
+        self._caught: dict[int, tuple[str, Any]] = {}
+        # Bound once: hooks are compared by identity, `==` could run code of another tool.
+        self._call_hook = self._on_call
+        self._event_hook = self._on_event
+        self._handle_hook = self._on_handle_event
+
+    # ---- what is occupied ---------------------------------------------------------------------------------------
+
+    def acquire(self) -> None:
+        if self._users == 0:
+            other = threading_gettrace()
+            if other is not None:
+                raise Conflict(f"{_described(other)} uses the interpreter's trace hook: end it first")
+        self._users += 1
+
+    def release(self) -> None:
+        self._users -= 1
+        if self._users == 0:
+            self._remove_all()
+
+    def _remove_all(self) -> None:
+        for injection in [*self._targets.values(), *self._entries.values(), self._loop, self._loader]:
+            if injection is not None:
+                injection.remove()
+        self._targets.clear()
+        self._entries.clear()
+        self._loop = self._loader = None
+        self._parked.clear()
+        self._raised.clear()
+
+    def clean(self) -> dict[str, Any]:
+        hooks = len(self._targets) + len(self._entries) + len(self._parked)
+        hooks += (self._loop is not None) + (self._loader is not None)
+        return {"events": 0, "tool_id_freed": True, "hooks": hooks, "ok": not hooks}
+
+    # ---- waiting ------------------------------------------------------------------------------------------------
+
+    def aim(self, function: Function, trigger: Trigger) -> None:
+        code = function.code
+
+        def begins() -> None:
+            recording = current.get()
+            if recording is None or recording.done or recording.local:
+                try:
+                    trigger(code, _getframe(1))
+                except BaseException as error:  # noqa: BLE001 - contained
+                    take(error)
+
+        self._targets[id(code), id(trigger)] = _inserted(function, begins)
+
+    def unaim(self, function: Function, trigger: Trigger) -> None:
+        injection = self._targets.pop((id(function.code), id(trigger)), None)
+        if injection is not None:
+            injection.remove()
+
+    def watch_imports(self, loaded: Callable[[Any], None] | None) -> None:
+        self._loaded = loaded
+        if loaded is None:
+            if self._loader is not None:
+                self._loader.remove()
+                self._loader = None
+        elif self._loader is None:
+            # `_load_unlocked` says this as the last thing it does, when the module's body has run.
+            self._loader = _inserted_in(sys.modules["importlib._bootstrap"]._verbose_message, self._import_ends)
+
+    def _import_ends(self) -> None:
+        caller = _getframe(2)
+        if caller.f_code.co_name == "_load_unlocked" and self._loaded is not None:
+            try:
+                self._loaded(caller.f_locals.get("module"))
+            except BaseException as error:  # noqa: BLE001 - contained
+                take(error)
+
+    def watch(self, code: CodeType) -> None:
+        pass
+
+    def prepare(self, entry: Entry) -> None:
+        entry.opcodes = entry.code.co_code
+        if entry.suspends and pyversion.RESUME_OPCODE:
+            resume = opmap["RESUME"]
+            entry.first = next((at for at in range(0, len(entry.opcodes), 2) if entry.opcodes[at] == resume), -1)
+
+    # ---- recording ----------------------------------------------------------------------------------------------
+
+    def begin(self, recording: Recording, code: CodeType, frame: FrameType) -> bool:  # noqa: ARG002 - the code inserted into runs
+        if gettrace() is not None and gettrace() is not self._call_hook:
+            return False  # a debugger or coverage has this thread
+        recording.on_hand_off = self._hand_off
+        self._live.add(recording)
+        current.set(recording)
+        root = recording.root_node = recording.start_frame(frame.f_code, frame)
+        if root is None:
+            recording.restore()
+            self._live.discard(recording)
+            return False
+        self._hook(frame)
+        return True
+
+    def begin_inside(self, recording: Recording, frame: FrameType) -> None:
+        other = gettrace()
+        if other is not None and other is not self._call_hook:
+            raise Conflict(f"{_described(other)} uses the interpreter's trace hook in this thread")
+        recording.on_hand_off = self._hand_off
+        self._live.add(recording)
+        self._prepare_loop()
+        host = frame
+        while host.f_back is not None and host.f_code.co_flags & SUSPENDS and host.f_back.f_code.co_flags & SUSPENDS:
+            host = host.f_back
+        recording.host(recording.entry(host), host)
+        step: FrameType | None = frame
+        while step is not None:
+            step.f_trace = self._event_hook
+            step.f_trace_lines = False
+            step = None if step is host else step.f_back
+        settrace(self._call_hook)
+
+    def end_inside(self, recording: Recording, frame: FrameType) -> None:
+        self._live.discard(recording)
+        outer = current.get()
+        if outer is not None and outer in self._live and not outer.done:
+            return  # the block around this one goes on, on the same frames
+        step: FrameType | None = frame
+        while step is not None and step.f_trace is self._event_hook:
+            step.f_trace = None
+            step = step.f_back
+        self._unhook()
+        self.settle()
+
+    def ended(self, recording: Recording) -> None:
+        self._live.discard(recording)
+
+    def settle(self) -> bool:
+        if self._live:
+            self._prepare_loop()
+            return True
+        if self._loop is not None:
+            self._loop.remove()
+            self._loop = None
+        for key in list(self._entries):
+            injection = self._entries.pop(key, None)
+            if injection is not None:
+                injection.remove()
+        self._parked.clear()
+        self._raised.clear()
+        self._leaving.clear()
+        self._caught.clear()
+        self._sticky.clear()
+        return False
+
+    def _hook(self, frame: FrameType) -> None:
+        """Follow a frame that runs already, and what it calls, on this thread."""
+        self._prepare_loop()
+        frame.f_trace = self._event_hook
+        frame.f_trace_lines = False
+        settrace(self._call_hook)
+
+    def _unhook(self) -> None:
+        """Leave this thread, unless runners wait here for a loop that wakes them up without a handle."""
+        thread = get_ident()
+        if thread in self._handles:
+            return  # until the handle ends: it may throw into more frames of the task
+        waiting = self._sticky.get(thread)
+        if waiting is not None:
+            if not all(recording.done for recording in waiting):
+                return
+            self._sticky.pop(thread, None)
+        if gettrace() is self._call_hook:
+            settrace(None)
+
+    def _prepare_loop(self) -> None:
+        asyncio_events = sys.modules.get("asyncio.events")
+        if self._loop is None and type(asyncio_events) is ModuleType:
+            self._loop = _inserted_in(vars(asyncio_events)["Handle"]._run, self._handle_runs)
+
+    def _handle_runs(self) -> None:
+        """A loop's handle begins to run: hook this thread for it when its Context carries a live recording."""
+        try:
+            frame = _getframe(1)
+            handle = frame.f_locals.get("self")
+            recording = handle._context.get(current)  # type: ignore[union-attr]
+            if recording is not None and not recording.done and gettrace() is None:
+                self._handles[get_ident()] = self._thrown_by(recording, handle)
+                frame.f_trace = self._handle_hook
+                frame.f_trace_lines = False
+                settrace(self._call_hook)
+        except BaseException as error:  # noqa: BLE001 - contained
+            take(error)
+
+    def _on_handle_event(self, frame: FrameType, event: str, _value: object) -> Any:
+        if event == "return":
+            frame.f_trace = None
+            self._handles.pop(get_ident(), None)
+            self._leaving.pop(get_ident(), None)
+            self._unhook()
+        return self._handle_hook
+
+    @staticmethod
+    def _thrown_by(recording: Recording, handle: Any) -> tuple[str, Any] | None:
+        """Return what a handle that wakes a task up will throw into it: the exception of the future it waited for."""
+        waited: Any = handle._args[0] if type(handle._args) is tuple and len(handle._args) == 1 else None
+        kinds = vars(sys.modules["_asyncio"])
+        if type(waited) is not kinds["Future"] and type(waited) is not kinds["Task"]:
+            return ("asyncio.CancelledError", "") if not handle._args else None
+        if waited.cancelled():  # methods in C of types in C: no code of the application's runs, here and below
+            return ("asyncio.CancelledError", "")
+        exception = waited._exception
+        return None if exception is None else recording.raised(exception)
+
+    def _unseen(self, recording: Recording, frame: FrameType) -> tuple[str, Any]:
+        """Return what unwinds a frame that got no exception event: raised again, or thrown into it from outside."""
+        thread = get_ident()
+        caught = self._caught.pop(id(frame), None)
+        if caught is not None:
+            return caught
+        leaving = self._leaving.get(thread) or self._handles.get(thread)
+        if leaving is not None:
+            return leaving
+        handled = sys.exc_info()[1]
+        if handled is not None:
+            return recording.raised(handled)
+        if frame.f_code.co_flags & SUSPENDS and not frame.f_code.co_flags & COROUTINE:
+            return ("GeneratorExit", "")
+        return ("?", None)
+
+    def _hand_off(self, recording: Recording, function: FunctionType) -> None:
+        """This function is about to run in another thread with the task's Context."""
+        code = function.__code__
+        if id(function) not in self._entries:
+
+            def enters() -> None:
+                live = current.get()
+                if live is None or live.done or gettrace() is not None:
+                    return
+                try:
+                    frame = _getframe(1)
+                    live.start_frame(frame.f_code, frame)
+                    frame.f_trace = self._event_hook
+                    frame.f_trace_lines = False
+                    settrace(self._call_hook)
+                except BaseException as error:  # noqa: BLE001 - contained
+                    take(error)
+
+            self._entries[id(function)] = _inserted_in(function, enters)
+            # The code object that will run there is the one with the call inserted.
+            recording.handed[id(function.__code__)] = recording.handed.pop(id(code), [])
+
+    # ---- the hook, on application threads -----------------------------------------------------------------------
+
+    def _on_call(self, frame: FrameType, _event: str, _value: object) -> Any:
+        """A frame begins or goes on (`settrace`'s global function): return who follows it, or None."""
+        recording = current.get()
+        try:
+            code = frame.f_code
+            if self._parked and id(frame) in self._parked:
+                recording = self._unpark(id(frame))
+            if recording is None or recording.done:
+                if not self._live and gettrace() is self._call_hook:
+                    settrace(None)
+                return None
+            if code.co_flags & SUSPENDS:
+                if recording.follows(id(frame)):
+                    thread = get_ident()
+                    if thread in self._leaving or self._handles.get(thread) is not None:
+                        # Something may be thrown into it: a handler shows by the next line.
+                        self._caught.pop(id(frame), None)
+                        frame.f_trace_lines = True
+                    recording.resume(id(frame))
+                    return self._event_hook
+                if frame.f_lasti != recording.entry(frame).first:
+                    return None
+            if recording.start_frame(code, frame) is None and not recording.follows(id(frame)):
+                return None
+            frame.f_trace_lines = False
+        except BaseException as error:  # noqa: BLE001 - contained
+            self._contain(error, recording)
+            return None
+        return self._event_hook
+
+    def _on_event(self, frame: FrameType, event: str, value: Any) -> Any:
+        """Something happens in a frame that is followed."""
+        recording = current.get()
+        if recording is None or recording.done:
+            return None
+        try:
+            frame_id = id(frame)
+            if event == "return":
+                self._leaves(recording, frame, frame_id, value)
+            elif event == "exception":
+                self._raised[frame_id] = recording.raised(value[1])
+                self._leaving.pop(get_ident(), None)
+                frame.f_trace_lines = True
+            elif event == "line":
+                # A handler runs; at its end the interpreter may raise again without telling.
+                self._raised.pop(frame_id, None)
+                self._leaving.pop(get_ident(), None)
+                handled = sys.exc_info()[1]
+                if handled is not None:
+                    self._caught[frame_id] = recording.raised(handled)
+                frame.f_trace_lines = False
+        except BaseException as error:  # noqa: BLE001 - contained
+            self._contain(error, recording)
+        return self._event_hook
+
+    @staticmethod
+    def _contain(error: BaseException, recording: Recording | None) -> None:
+        """An exception of the application's (a signal handler's) passes, and takes the hook off this thread with it."""
+        if not ours(error) and recording is not None and not recording.done:
+            recording.fill("interrupted")
+            recording.finish()
+            recording.restore()
+        take(error)
+
+    def _leaves(self, recording: Recording, frame: FrameType, frame_id: int, value: object) -> None:
+        if not recording.follows(frame_id):
+            self._raised.pop(frame_id, None)
+            return
+        entry = recording.entry(frame)
+        opcodes = entry.opcodes
+        at = frame.f_lasti
+        if opcodes[at] == _RETURN_VALUE:
+            self._raised.pop(frame_id, None)
+            self._caught.pop(frame_id, None)
+            recording.leave_by_return(frame_id, value)
+        elif entry.suspends and self._yields(opcodes, at) and (value is not None or frame_id not in self._raised):
+            root = recording.root_node
+            stepped_out = recording.suspend(frame_id)
+            if stepped_out and root is not None and root.frame_id == frame_id and not root.entry.coroutine:
+                # A generator runs in its caller's Context: this one is not the task's any more.
+                self._parked[frame_id] = recording
+                current.set(None)
+            if stepped_out and not recording.runs_here():
+                self._suspended(recording)
+            return
+        else:
+            raised = self._raised.pop(frame_id, None) or self._unseen(recording, frame)
+            self._caught.pop(frame_id, None)
+            self._leaving[get_ident()] = raised
+            recording.leave_raised(frame_id, raised)
+        if recording.done:
+            recording.restore()
+        if not recording.runs_here():
+            self._unhook()
+
+    def _suspended(self, recording: Recording) -> None:
+        """A runner waits: on an asyncio loop the handle that wakes it up sets the hook again, elsewhere it stays."""
+        if not _on_asyncio():
+            waiting = self._sticky.setdefault(get_ident(), [])
+            if recording not in waiting:
+                waiting.append(recording)
+        self._unhook()
+
+    @staticmethod
+    def _yields(opcodes: bytes, at: int) -> bool:
+        if at >= 0 and opcodes[at] in _YIELDS:
+            return True
+        # 3.10 steps back by one instruction so that YIELD_FROM runs again.
+        return not pyversion.RESUME_OPCODE and at + 2 < len(opcodes) and opcodes[at + 2] in _YIELDS[1:]
+
+    def _unpark(self, root: int) -> Recording | None:
+        recording = self._parked.pop(root, None)
+        if recording is not None and not recording.done:
+            current.set(recording)
+        return recording
+
+    # ---- cost and fork ------------------------------------------------------------------------------------------
+
+    def rate(self) -> float:
+        return 0.0
+
+    def cost_ns(self) -> tuple[float, float]:
+        if self._cost is None:
+            self._cost = (recorded_ns(self.prepare), 0.0)
+        return self._cost
+
+    def after_fork_in_child(self) -> None:
+        for recording in list(self._live):
+            recording.done = True
+        self._live.clear()
+        self._loaded = None
+        self._users = 0
+        if gettrace() is self._call_hook:
+            settrace(None)
+        self._remove_all()
+
+
+def _on_asyncio() -> bool:
+    """Tell whether this thread's running loop wakes tasks through `asyncio.events.Handle`."""
+    asyncio_events = sys.modules.get("asyncio.events")
+    base = sys.modules.get("asyncio.base_events")
+    if type(asyncio_events) is not ModuleType or type(base) is not ModuleType:
+        return False
+    loop = asyncio_events._get_running_loop()
+    return loop is not None and vars(base)["BaseEventLoop"] in type.__dict__["__mro__"].__get__(type(loop))
+
+
+def _inserted(function: Function, hook: Callable[[], None]) -> Injection:
+    from ..prologue import Injection
+
+    injection = Injection()
+    injection.install(function, hook)
+    return injection
+
+
+def _inserted_in(function: FunctionType, hook: Callable[[], None]) -> Injection:
+    from ..prologue import original_of
+    from ..resolve import Function
+
+    code = original_of(function.__code__)
+    return _inserted(Function(function.__qualname__, function.__module__, code, [function]), hook)
+
+
+def _described(hook: object) -> str:
+    kind = type(hook)
+    if kind is FunctionType:
+        return f"{hook.__module__}.{hook.__qualname__}"  # type: ignore[attr-defined]
+    return f"{kind.__module__}.{kind.__qualname__}"

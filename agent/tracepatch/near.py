@@ -1,0 +1,103 @@
+"""Near misses: what an operator may have meant by a target that matches nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from time import monotonic_ns
+from typing import Final
+
+from tracepatch_shared.targets import Target, without_locals
+
+from . import walk
+
+BEST: Final = 5
+BUDGET_NS: Final = 50_000_000
+"""Time after which the search ends with what it has."""
+
+_CLOSE = 0.6
+_GLOB = re.compile(r"\[[^\]]*\]|[*?]")
+
+
+def misses(target: Target, modules: Mapping[str, object], names_of: Callable[[str], list[str]]) -> list[str]:
+    """Return up to `BEST` targets that match something and look like `target`, best first.
+
+    `names_of(module)` lists the qualnames of a module's functions.
+    """
+    until = monotonic_ns() + BUDGET_NS
+    if target.kind == "file":
+        return _same_file_name(target, modules)
+    if target.kind == "dotted":
+        module, qualname = next(((m, q) for m, q in target.splits() if m in modules), ("", ""))
+        if not module:
+            module, _, qualname = target.qualname.rpartition(".")
+    else:
+        module, qualname = (_GLOB.sub("", text) for text in (target.module, without_locals(target.qualname)))
+    found: list[str] = []
+    if module in modules:
+        found += [f"{module}:{name}" for name in _close(qualname, names_of(module), until)]
+    last = qualname.rpartition(".")[2]
+    if len(found) < BEST and last:
+        found += _same_name(last, module, modules, names_of, until)
+    if len(found) < BEST and module not in modules:
+        for name in _close(module, modules, until):
+            close = _close(qualname, names_of(name), until) if qualname else []
+            found += [f"{name}:{item}" for item in close] or [f"{name}:*"]
+    return list(dict.fromkeys(found))[:BEST]
+
+
+def _close(wanted: str, names: Iterable[str], until: int) -> list[str]:
+    """Return the names most like `wanted`, whatever their case, best first."""
+    from difflib import SequenceMatcher
+
+    matcher = SequenceMatcher(autojunk=False)
+    matcher.set_seq2(wanted.casefold())
+    close: dict[str, float] = {}
+    for name in names:
+        matcher.set_seq1(name.casefold())
+        if (
+            matcher.real_quick_ratio() >= _CLOSE
+            and matcher.quick_ratio() >= _CLOSE
+            and matcher.ratio() >= _CLOSE
+        ):
+            close[name] = matcher.ratio()
+        if monotonic_ns() > until:
+            break
+    return sorted(close, key=lambda name: (-close[name], name))[:BEST]
+
+
+def _same_name(
+    last: str,
+    near_module: str,
+    modules: Mapping[str, object],
+    names_of: Callable[[str], list[str]],
+    until: int,
+) -> list[str]:
+    """Return functions and methods that are called `last` in any module, those of the same package first."""
+    package = near_module.partition(".")[0]
+    order = sorted(modules, key=lambda name: (name.partition(".")[0] != package, name != "__main__", name))
+    found: list[str] = []
+    for module in order:
+        names = walk.module_dict(modules[module])
+        if names is None:
+            continue
+        holders = [
+            name for name, value in names.items() if walk.is_class(value) and last in walk.class_dict(value)
+        ]
+        if last in names or holders:
+            known = set(names_of(module))
+            here = (last, *(f"{name}.{last}" for name in holders))
+            found += [f"{module}:{name}" for name in here if name in known]
+        if len(found) >= BEST or monotonic_ns() > until:
+            break
+    return found
+
+
+def _same_file_name(target: Target, modules: Mapping[str, object]) -> list[str]:
+    base = "/" + target.path.rpartition("/")[2]
+    files = set()
+    for module in modules.values():
+        file = (walk.module_dict(module) or {}).get("__file__")
+        if type(file) is str and file.endswith(base):
+            files.add(file)
+    return [f"{file}:{target.line}" for file in sorted(files)][:BEST]

@@ -1,0 +1,282 @@
+"""One armed request in this process: its checked options, its counters, its deadlines.
+
+Concurrency: `permits`, `slots`, `seen`, `passed_over` and `errors` are touched by application threads inside
+callbacks, without a lock; `deque.pop` and `append` are atomic, so never more tasks start than were permitted. `+=` on
+the plain counters is not: two threads may lose one of two counts, which is accepted for numbers that only inform.
+All else belongs to the agent thread.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from tracepatch_shared.errors import MessageError
+from tracepatch_shared.limits import (
+    MAX_COUNT,
+    MAX_TTL_S,
+    Capture,
+    Limits,
+    capture_from_wire,
+    limits_from_wire,
+)
+from tracepatch_shared.messages import field as checked
+from tracepatch_shared.text import duration, size
+
+MAX_TARGETS_GIVEN: Final = 20
+MAX_GLOBS: Final = 100
+MAX_CHARACTERS: Final = 1000
+"""Characters of one target or glob."""
+MAX_NAME: Final = 200
+"""Characters of an operator's name or a tag."""
+MIN_LEASE_S: Final = 0.5
+
+_ID = re.compile(r"[0-9a-f]{8}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the controller asked for, checked and within the ceilings."""
+
+    probe_id: str
+    targets: tuple[str, ...]
+    count: int
+    ttl_s: float
+    lease_s: float | None
+    """Seconds that the probe lives without renewal; None: detached."""
+    live: bool
+    operator: str
+    force: bool
+    limits: Limits
+    capture: Capture
+    scope: dict[str, Any]
+    """`all` (bool) and the tuples of globs `lib`, `only`, `skip`."""
+    args: bool
+    tag: str | None
+    lowered: tuple[str, ...] = ()
+    """A sentence for each option that a ceiling lowered."""
+
+
+def options_from_wire(wire: object) -> Options:
+    """Return the options of a PROBE map; raise `MessageError` for a malformed one."""
+    if not isinstance(wire, dict):
+        raise MessageError(f"arm: field 'probe' must be a map, not {type(wire).__name__}")
+    probe: dict[str, Any] = {"type": "arm", **wire}
+    lowered: list[str] = []
+    count = checked(probe, "count", int)
+    if count < 1:
+        raise MessageError(f"arm: count must be at least 1, not {count}")
+    if count > MAX_COUNT:
+        lowered.append(f"count {count} is above the ceiling: {MAX_COUNT} holds")
+        count = MAX_COUNT
+    ttl_s = _seconds(probe, "ttl_s")
+    if ttl_s > MAX_TTL_S:
+        lowered.append(
+            f"ttl {duration(min(ttl_s, 1e9) * 1e9)} is above the ceiling: {duration(MAX_TTL_S * 1e9)} holds"
+        )
+        ttl_s = MAX_TTL_S
+    lease_s = (
+        None if probe.get("lease_s") is None else max(MIN_LEASE_S, min(_seconds(probe, "lease_s"), ttl_s))
+    )
+    limits, lower = limits_from_wire(probe.get("limits") or {})
+    lowered += lower
+    capture, lower = capture_from_wire(probe.get("capture") or {})
+    lowered += lower
+    targets = _texts(probe, "targets", most=MAX_TARGETS_GIVEN)
+    if not targets:
+        raise MessageError("arm: a probe needs at least one target")
+    scope = checked(probe, "scope", dict, None) or {}
+    return Options(
+        probe_id=an_id(checked(probe, "probe_id", str)),
+        targets=targets,
+        count=count,
+        ttl_s=ttl_s,
+        lease_s=lease_s,
+        live=checked(probe, "live", bool, False),
+        operator=name(checked(probe, "operator", str), "operator"),
+        force=checked(probe, "force", bool, False),
+        limits=limits,
+        capture=capture,
+        scope={
+            "all": checked({"type": "scope", **scope}, "all", bool, False),
+            **{
+                part: _texts({"type": "scope", **scope}, part, most=MAX_GLOBS)
+                for part in ("lib", "only", "skip")
+            },
+        },
+        args=checked(probe, "args", bool, True),
+        tag=None if probe.get("tag") is None else name(checked(probe, "tag", str), "tag"),
+        lowered=tuple(lowered),
+    )
+
+
+@dataclass(eq=False)
+class Probe:
+    """A live probe."""
+
+    options: Options
+    packages: tuple[str, ...] = ()
+    """What `start(packages=...)` named: application code for the scope of recording."""
+    armed_at: float = field(default_factory=time.time)
+    """Unix seconds."""
+    expires_s: float = 0.0
+    """Monotonic seconds at which the ttl is over."""
+    lease_until_s: float | None = None
+    """Monotonic seconds at which the lease is over; None: detached."""
+    receiver: bytes | None = None
+    """Who gets the probe's events: the controller that armed or renewed it last."""
+    matched_total: int = 0
+    answer: dict[str, Any] = field(default_factory=dict)
+    """What `arm` was answered, for a controller that asks again."""
+    count: int = 0
+    """Traces permitted over the probe's whole life; `extend` raises it."""
+    finished: int = 0
+    """Traces that ended."""
+    others_share: float = 0.0
+    """The largest part of a core that recording cost others while the probe lived."""
+    waits_for_import: bool = False
+    """Whether a module that is not loaded yet may match."""
+    ended: bool = False
+    """Triggers that still fire do nothing."""
+
+    def __post_init__(self) -> None:
+        options = self.options
+        self.probe_id = options.probe_id
+        self.targets = options.targets
+        self.limits = options.limits
+        self.capture = options.capture
+        self.scope = options.scope
+        self.args = options.args
+        self.operator = options.operator
+        self.tag = options.tag
+        self.live = options.live
+        self.count = options.count
+        self.permits: deque[None] = deque([None] * options.count)
+        """As many entries as tasks may still begin; `pop()` takes one."""
+        self.slots: deque[None] = deque([None] * options.limits.concurrent)
+        """As many entries as traces may begin to record now; put back when one ends."""
+        self.seen = 0
+        self.passed_over = 0
+        self.kept = 0  # counted by Tracing; `finished` is the agent thread's own count
+        self.errors = 0
+
+    def start_clocks(self, now_s: float) -> None:
+        """Begin ttl and lease."""
+        self.expires_s = now_s + self.options.ttl_s
+        self.renew(now_s)
+
+    def renew(self, now_s: float) -> None:
+        """Let the lease begin again; a detached probe has none."""
+        if self.options.lease_s is not None:
+            self.lease_until_s = now_s + self.options.lease_s
+
+    def extend(self, now_s: float, *, ttl_s: float | None, count: int | None) -> None:
+        """Let the probe live `ttl_s` from now and keep `count` traces in all, where that is more, within the ceilings."""
+        if ttl_s is not None:
+            self.expires_s = max(self.expires_s, now_s + min(ttl_s, MAX_TTL_S))
+        if count is not None:
+            more = max(0, min(count, MAX_COUNT) - self.count)
+            self.count += more
+            self.permits.extend([None] * more)
+
+    @property
+    def due_s(self) -> float:
+        """Monotonic seconds at which ttl or lease ends, whichever is first."""
+        return self.expires_s if self.lease_until_s is None else min(self.expires_s, self.lease_until_s)
+
+    @property
+    def recording(self) -> int:
+        """Traces that record now."""
+        return max(0, self.limits.concurrent - len(self.slots))
+
+    def counters(self, now_s: float, *, held: int, held_bytes: int) -> dict[str, Any]:
+        """Return COUNTERS; `held` finished traces with `held_bytes` wait for an acknowledgement."""
+        return {
+            "probe_id": self.probe_id,
+            "targets": list(self.targets),
+            "operator": self.operator,
+            "tag": self.tag,
+            "detached": self.options.lease_s is None,
+            "armed_at": self.armed_at,
+            "expires_in_s": round(max(0.0, self.expires_s - now_s), 3),
+            "count": self.count,
+            "seen": self.seen,
+            "passed_over": self.passed_over,
+            "kept": self.finished,
+            "live": self.recording,
+            "finished": held,
+            "held_bytes": held_bytes,
+            "matched_total": self.matched_total,
+            "errors": self.errors,
+        }
+
+
+REASONS: Final = {
+    "count": ("all {count} traces asked for have come", "-n"),
+    "ttl": ("its time of {ttl} is over", "--ttl"),
+    "lease": ("its controller was not heard for {lease}", None),
+    "disarm": ("it was disarmed", None),
+    "full": ("traces that nobody collected fill the {total} allowed: collect them, then arm again", None),
+    "budget": ("recording cost other work more than the {budget} of a core allowed", "--budget"),
+    "policy": ("the policy of this process ended it", None),
+    "memory": ("the process has too little memory left", "--max-bytes"),
+    "off": ("the kill switch was turned on", None),
+    "internal": ("tracepatch has a bug here and disarmed everything: please report the log's text", None),
+    "process-exit": ("the process ends", None),
+    "conflict": ("another tool took what tracing needs", None),
+}
+"""Why a probe ends: the sentence for people, and the option that raises the limit."""
+
+
+def sentence(probe: Probe, reason: str) -> tuple[str, str | None]:
+    """Return the sentence and the option for the end of a probe."""
+    text, option = REASONS[reason]
+    lease_s = probe.options.lease_s or 0.0
+    return (
+        text.format(
+            count=probe.count,
+            ttl=duration((probe.options.ttl_s) * 1e9),
+            lease=duration(lease_s * 1e9),
+            total=size(probe.limits.total_bytes),
+            budget=f"{probe.limits.budget:.0%}",
+        ),
+        option,
+    )
+
+
+def an_id(text: str) -> str:
+    """Return a probe or trace id, or raise `MessageError`."""
+    if not _ID.fullmatch(text):
+        raise MessageError(f"an id must be 8 lower-case hex digits, not {text[:40]!r}")
+    return text
+
+
+def name(text: str, what: str) -> str:
+    """Return a name that may stand in a log line: printable and short."""
+    if not text or len(text) > MAX_NAME or not text.isprintable():
+        raise MessageError(f"{what} must be 1 to {MAX_NAME} printable characters, not {text[:40]!r}")
+    return text
+
+
+def _seconds(message: dict[str, Any], field_name: str) -> float:
+    value = checked(message, field_name, (int, float))
+    if not 0 < value < float("inf"):
+        raise MessageError(
+            f"{message['type']}: {field_name} must be a positive number of seconds, not {value!r}"
+        )
+    return float(value)
+
+
+def _texts(message: dict[str, Any], field_name: str, *, most: int) -> tuple[str, ...]:
+    texts = checked(message, field_name, list, None) or []
+    if len(texts) > most:
+        raise MessageError(f"{message['type']}: {len(texts)} {field_name} are more than the {most} allowed")
+    for text in texts:
+        if type(text) is not str or not text or len(text) > MAX_CHARACTERS or not text.isprintable():
+            raise MessageError(
+                f"{message['type']}: {field_name} must be 1 to {MAX_CHARACTERS} printable characters each"
+            )
+    return tuple(texts)

@@ -1,0 +1,380 @@
+"""From targets to the functions of this process that they match.
+
+A function is matched under the module whose globals it uses and the qualname it was compiled under, so it does not
+matter where it was imported, and a decorator without `wraps` does not hide it. An exact target that matches nothing
+this way is looked up as the attribute path that it spells: a name that was re-exported, an alias, an inherited method.
+
+Runs on the agent thread, about a millisecond for an exact name; only modules that can match are walked. Nothing of
+the application's is run (see `walk`).
+"""
+
+from __future__ import annotations
+
+import os.path
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR
+from types import CodeType, FunctionType
+from typing import Any, Final
+
+from tracepatch_shared.targets import RESERVED, Target, is_glob, is_nameless
+
+from . import near, walk
+
+MAX_FUNCTIONS: Final = 10_000
+"""Functions that a resolution holds; more are only counted."""
+
+COMPILED: Final = "compiled function: the interpreter emits no events for it"
+
+_OURS = frozenset(("tracepatch", "tracepatch_shared", "tracepatch_ctl"))
+_NEEDS_HOLDERS = not hasattr(sys, "monitoring")
+
+if _NEEDS_HOLDERS:
+    from .prologue import original_of
+else:
+
+    def original_of(code: CodeType) -> CodeType:
+        """Return the code itself: nothing is injected where the interpreter has `sys.monitoring`."""
+        return code
+
+
+@dataclass(slots=True, eq=False)
+class Function:
+    """One matched function: its code, and the function objects that run it."""
+
+    name: str
+    """The qualname."""
+    module: str
+    code: CodeType
+    holders: list[FunctionType] = field(default_factory=list)
+    """Live function objects whose code this is. Filled only where there is no `sys.monitoring`."""
+    outers: list[FunctionType] = field(default_factory=list)
+    """Live functions that contain this one, so that each of their calls makes a new function object. Filled likewise."""
+
+    @property
+    def file(self) -> str:
+        return self.code.co_filename
+
+    @property
+    def line(self) -> int:
+        return self.code.co_firstlineno
+
+    @property
+    def kind(self) -> str:
+        """`function`, `coroutine`, `generator` or `async generator`."""
+        flags = self.code.co_flags
+        if flags & CO_COROUTINE:
+            return "coroutine"
+        if flags & CO_ASYNC_GENERATOR:
+            return "async generator"
+        return "generator" if flags & CO_GENERATOR else "function"
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the FUNCTION map of the protocol."""
+        return {
+            "function": self.name,
+            "module": self.module,
+            "file": self.file,
+            "line": self.line,
+            "kind": self.kind,
+        }
+
+
+@dataclass(slots=True)
+class Resolution:
+    """What the targets of a probe match in this process now."""
+
+    functions: list[Function]
+    """Sorted by module and line, each code object once."""
+    total: int
+    """Functions matched, also beyond `functions`."""
+    refused: list[tuple[str, str]]
+    """(target, why) for targets that name something that cannot be traced."""
+    near: list[str]
+    """Targets that would match and look like those that did not, best first."""
+    waits_for_import: bool
+    """A module that is not loaded yet could bring (more) matches."""
+
+
+def resolve(
+    targets: Iterable[Target], *, modules: Mapping[str, object] | None = None, limit: int = MAX_FUNCTIONS
+) -> Resolution:
+    """Return what `targets` match in `modules` (name -> module; all that are loaded by default)."""
+    search = _Search(dict(sys.modules) if modules is None else dict(modules))
+    for target in targets:
+        search.look(target)
+    functions = sorted(search.found.values(), key=lambda found: (found.module, found.line, found.name))
+    if _NEEDS_HOLDERS and functions:
+        search.find_holders(everywhere=modules is None)
+    return Resolution(functions[:limit], len(functions), search.refused, search.near, search.waits)
+
+
+def qualnames_of(module: str) -> dict[int, tuple[CodeType, str]]:
+    """Return id(code) -> (code, qualname) of the functions that a loaded module defines, nested ones included."""
+    codes = _Search({module: sys.modules.get(module)})._walk(module).codes
+    return {key: (code, name) for key, (code, _, name) in codes.items()}
+
+
+def module_matters(targets: Iterable[Target], module: str) -> bool:
+    """Tell whether a module that was just imported can hold a match; cheap, runs nothing."""
+    return not _is_ours(module) and any(target.matches_module(module) for target in targets)
+
+
+@dataclass(slots=True)
+class _Contents:
+    functions: list[FunctionType]
+    codes: dict[int, tuple[CodeType, str, str]]
+    """id(code) -> (code, module, qualname), nested functions included."""
+
+
+class _Search:
+    def __init__(self, modules: dict[str, object]) -> None:
+        self.modules = {
+            name: module for name, module in modules.items() if type(name) is str and not _is_ours(name)
+        }
+        self.found: dict[int, Function] = {}
+        self.refused: list[tuple[str, str]] = []
+        self.near: list[str] = []
+        self.waits = False
+        self._contents: dict[str, _Contents] = {}
+        self._by_attribute: list[FunctionType] = []
+
+    def look(self, target: Target) -> None:
+        """Add what one target matches, or why it matches nothing."""
+        before = len(self.refused)
+        if target.kind in RESERVED:
+            self.refused.append((target.text, f"{target.kind}: targets are not available in this version"))
+            return
+        if target.kind == "file":
+            matched = self._file(target)
+        elif target.kind == "dotted":
+            matched = self._dotted(target)
+        else:
+            matched = self._function(target, target.module, target.qualname)
+        if not matched and len(self.refused) == before:
+            for name in near.misses(target, self.modules, self._names):
+                if name not in self.near:
+                    self.near.append(name)
+
+    def _function(self, target: Target, module: str, qualname: str) -> bool:
+        spelled = Target("function", target.text, module, qualname, line=target.line)
+        if is_glob(module):
+            self.waits = True
+            matched = False
+            for name in sorted(filter(spelled.matches_module, self.modules)):
+                matched = self._match(spelled, name) or matched
+            return matched
+        if module.partition(".")[0] in _OURS:
+            self.refused.append((target.text, "tracepatch does not trace itself"))
+            return False
+        if not _is_loaded(self.modules.get(module)):
+            self.waits = True
+            if module not in self.modules:
+                return False
+        return self._match(spelled, module) or (spelled.is_exact and self._attribute(spelled))
+
+    def _match(self, target: Target, name: str) -> bool:
+        matched = False
+        for code, module, qualname in self._walk(name).codes.values():
+            if (
+                target.matches_qualname(qualname)
+                and (module == name or target.matches_module(module))
+                and (target.line is None or _spans(code, target.line))
+            ):
+                matched = True
+                self._add(code, module, qualname)
+        return matched
+
+    def _attribute(self, target: Target) -> bool:
+        names = walk.module_dict(self.modules[target.module])
+        path = target.qualname.replace(".<locals>", "")
+        value = walk.attribute(names, path) if names else walk.MISSING
+        if value is walk.MISSING:
+            return False
+        if walk.is_class(value):
+            inside = [name for name in self._names(target.module) if name.startswith(path + ".")]
+            shown = [f"{target.module}:{name}" for name in inside if "<" not in name]
+            self.near += shown[: near.BEST]
+            example = shown[0] if shown else f"{target.module}:{path}.METHOD"
+            self.refused.append(
+                (target.text, f"it is a class: name a method, as in {example}, or all of them, {path}.*")
+            )
+            return False
+        chosen = _chosen(value, target.module, path.rpartition(".")[2])
+        matched = False
+        for function in chosen:
+            code = original_of(function.__code__)
+            module = walk.defining_module(function)
+            if not _is_ours(module) and (target.line is None or _spans(code, target.line)):
+                matched = True
+                self._by_attribute.append(function)
+                self._add(code, module, self._qualname(function, module))
+        if not chosen:
+            kind = walk.type_name(value)
+            self.refused.append(
+                (target.text, COMPILED if walk.is_compiled(value) else f"it is of type {kind}, no function")
+            )
+        return matched
+
+    def _dotted(self, target: Target) -> bool:
+        for module, qualname in target.splits():
+            loaded = self.modules.get(module)
+            if loaded is None:
+                continue
+            refused = len(self.refused)
+            if self._function(target, module, qualname):
+                return True
+            names = walk.module_dict(loaded) or {}
+            if len(self.refused) > refused or qualname.partition(".")[0] in names:
+                return False
+            self.waits = self.waits or "__path__" in names
+            return False
+        self.waits = True
+        return False
+
+    def _file(self, target: Target) -> bool:
+        line = target.line or 0
+        names = [name for name, module in self.modules.items() if target.matches_path(_file_of(module))]
+        if not names:
+            names = [name for name, module in self.modules.items() if _has_code_of(module, target)]
+        self.waits = self.waits or not names
+        written: dict[int, tuple[CodeType, str, str]] = {}
+        for name in sorted(names):
+            for key, (code, module, qualname) in self._walk(name).codes.items():
+                if target.matches_path(_absolute(code.co_filename)):
+                    written[key] = (code, module, qualname)
+        around = [item for item in written.values() if _spans(item[0], line)]
+        named = [item for item in around if not is_nameless(item[2])] or around
+        if named:
+            inner = max(named, key=lambda item: (item[0].co_firstlineno, -_last_line(item[0])))[0]
+            for code, module, qualname in named:
+                if (code.co_firstlineno, _last_line(code)) == (inner.co_firstlineno, _last_line(inner)):
+                    self._add(code, module, qualname)
+        elif names:
+            close = sorted(written.values(), key=lambda item: abs(item[0].co_firstlineno - line))
+            self.near += [
+                f"{module}:{qualname}" for _, module, qualname in close if not is_nameless(qualname)
+            ][: near.BEST]
+            why = f"no function of module {min(names)} contains line {line}: it is code of the module or of a class itself"
+            self.refused.append((target.text, why))
+        return bool(named)
+
+    def _walk(self, name: str) -> _Contents:
+        contents = self._contents.get(name)
+        if contents is None:
+            module = self.modules.get(name)
+            names = walk.module_dict(module) or {}
+            own = walk.own_dict(module)
+            contents = self._contents[name] = _Contents([], {})
+            for function in walk.functions(names.values(), name):
+                contents.functions.append(function)
+                code = original_of(function.__code__)
+                home = name if function.__globals__ is own else walk.defining_module(function)
+                if id(code) in contents.codes or _is_ours(home):
+                    continue
+                qualname = walk.own_qualname(function)
+                if qualname is not None:
+                    contents.codes[id(code)] = (code, home, qualname)
+                    if home == name:
+                        for inner, inner_name in walk.nested(code, qualname):
+                            contents.codes.setdefault(id(inner), (inner, home, inner_name))
+        return contents
+
+    def _names(self, module: str) -> list[str]:
+        """Return the qualnames that a module defines, in the order of its lines."""
+        codes = self._walk(module).codes.values()
+        written = [item for item in codes if item[1] == module and not is_nameless(item[2])]
+        return [qualname for _, _, qualname in sorted(written, key=lambda item: item[0].co_firstlineno)]
+
+    def _qualname(self, function: FunctionType, module: str) -> str:
+        qualname = walk.own_qualname(function)
+        if qualname is None:
+            codes = self._walk(module).codes if module in self.modules else {}
+            known = codes.get(id(original_of(function.__code__)))
+            qualname = known[2] if known else function.__code__.co_name
+        return qualname
+
+    def _add(self, code: CodeType, module: str, qualname: str) -> None:
+        self.found.setdefault(id(code), Function(qualname, module, code))
+
+    def find_holders(self, *, everywhere: bool) -> None:
+        """Fill `holders` and `outers`, from the modules walked.
+
+        A function that is made inside another one may hang anywhere (what decorators return does): for such ones
+        all modules are walked, about 0.1 ms each.
+        """
+        files = {found.file for found in self.found.values()}
+        reached = [function for contents in self._contents.values() for function in contents.functions]
+        reached += self._by_attribute
+        if everywhere and any("<locals>" in found.name for found in self.found.values()):
+            for name in self.modules.keys() - self._contents.keys():
+                names = walk.module_dict(self.modules[name]) or {}
+                reached += walk.functions(names.values(), name, instances=False)
+        for function in {id(function): function for function in reached}.values():
+            code = original_of(function.__code__)
+            if code.co_filename in files:
+                if id(code) in self.found:
+                    self.found[id(code)].holders.append(function)
+                for inner, _ in walk.nested(code, ""):
+                    if id(inner) in self.found:
+                        self.found[id(inner)].outers.append(function)
+
+
+def _chosen(value: object, module: str, name: str) -> list[FunctionType]:
+    """Return the functions that an attribute stands for: what it wraps under its name, else what it is."""
+    if type(value) is FunctionType:
+        inner: object = value
+        for _ in range(walk.MAX_DEPTH):
+            wrapped = dict.get(inner.__dict__, "__wrapped__") if type(inner) is FunctionType else None
+            if wrapped is None:
+                break
+            inner = wrapped
+        if type(inner) is FunctionType and inner is not value:
+            return [inner]
+        if value.__code__.co_name == name:
+            return [value]
+    reached = list(walk.functions([value], module))
+    named = [function for function in reached if function.__code__.co_name == name]
+    if named or type(value) is not FunctionType:
+        return named or reached[:1]
+    return [value]
+
+
+def _is_ours(module: str) -> bool:
+    return module.partition(".")[0] in _OURS
+
+
+def _is_loaded(module: object) -> bool:
+    """Tell whether a module was executed to its end; one that is still being imported gets more functions."""
+    spec = walk.module_item(module, "__spec__")
+    return module is not None and walk.instance_dict(spec).get("_initializing") is not True
+
+
+def _file_of(module: object) -> str:
+    file = walk.module_item(module, "__file__")
+    return _absolute(file) if type(file) is str else ""
+
+
+def _absolute(file: str) -> str:
+    try:
+        return file if os.path.isabs(file) else os.path.abspath(file)
+    except OSError:  # the working directory was removed
+        return file
+
+
+def _has_code_of(module: object, target: Target) -> bool:
+    """Tell whether a module holds a function from the target's file though it was loaded from another."""
+    names = walk.module_dict(module) or {}
+    files = {value.__code__.co_filename for value in names.values() if type(value) is FunctionType}
+    return any(target.matches_path(_absolute(file)) for file in files)
+
+
+def _spans(code: CodeType, line: int) -> bool:
+    return code.co_firstlineno <= line <= _last_line(code)
+
+
+def _last_line(code: CodeType) -> int:
+    last = max((line for _, _, line in code.co_lines() if line is not None), default=code.co_firstlineno)
+    inner = [_last_line(const) for const in code.co_consts if type(const) is CodeType]
+    return max([last, code.co_firstlineno, *inner])

@@ -1,0 +1,323 @@
+"""The runner model: which node is on top, in any interleaving of tasks, threads and generators.
+
+Within a trace a *runner* is a stack of nodes that one thread works on at a time; `Runners.current[thread]` is the one
+that runs there. A runner begins at a driver boundary: the first traced frame on a thread with no current runner, or a
+coroutine that starts under a caller that is neither a coroutine nor a generator (an event loop, `send()`, an eager
+task; not an `await`). It leaves when its root yields and comes back when its root is resumed or thrown into.
+
+Below a root, coroutines nest strictly, so their own suspensions need no attention; a generator takes its part of the
+stack with it when it yields and puts it back when it is resumed, on whichever runner is current then. A node is found
+by the identity of its frame, never by name or code. No exit event can be relied on: a frame whose identity comes again
+is dead, and an exit that does not match the top closes what lies above as lost.
+
+This module knows no interpreter: every core feeds it (START, RETURN or UNWIND, YIELD, RESUME or THROW; frame; thread),
+and anything with `f_back` and `f_code` will do for a frame, so that a list of events can be replayed.
+
+Events for the stream are appended to `events` as tuples `(kind, runner, time_ns, ...)`; appending is atomic, and per
+runner the order is right because one thread at a time works on it. `Writer` turns them into records.
+
+Concurrency: called on application threads inside interpreter callbacks; no lock, nothing blocks. Frames are kept by
+`id()` only, never by reference.
+"""
+
+from __future__ import annotations
+
+from _thread import get_ident
+from collections import deque
+from collections.abc import Callable
+from time import perf_counter_ns
+from types import CodeType
+from typing import Any, Protocol
+
+from tracepatch_shared.records import BRANCH, LOST, REENTER, RESUME, SUSPEND, YIELD
+
+from .codes import LIBRARY, SKIPPED, SUSPENDS, Entry
+
+
+class Frame(Protocol):
+    """What the model reads of a frame."""
+
+    @property
+    def f_back(self) -> Any: ...
+    @property
+    def f_code(self) -> CodeType: ...
+
+
+class Node:
+    """One call while it is open; `number` is given by the stream's writer."""
+
+    __slots__ = ("elided", "entry", "frame_id", "number", "runner", "saved", "visible")
+
+    def __init__(self, entry: Entry, frame_id: int, runner: Runner, visible: bool) -> None:
+        self.entry = entry
+        self.frame_id = frame_id
+        self.runner = runner
+        self.visible = visible
+        self.elided = 0
+        self.number = -1
+        self.saved: list[Node] | None = None
+
+
+class Runner:
+    """A stack of nodes; shown as a branch of the trace once it has a visible node."""
+
+    __slots__ = ("kind", "link", "name", "number", "outer", "parent", "running", "shown", "stack")
+
+    def __init__(self, kind: str, name: str, parent: Node | None, link: str) -> None:
+        self.kind = kind
+        self.name = name
+        self.parent = parent
+        self.link = link
+        self.stack: list[Node] = []
+        self.outer: Runner | None = None
+        self.running = False
+        self.shown = False
+        self.number = -1
+
+
+Event = tuple[Any, ...]
+
+
+class Runners:
+    """All runners of one trace."""
+
+    def __init__(
+        self, *, max_depth: int, watch: Callable[[CodeType], None], clock: Callable[[], int] = perf_counter_ns
+    ) -> None:
+        """`watch` is told each code whose yields and resumes must be reported from now on."""
+        self.events: deque[Event] = deque()
+        self.current: dict[int, Runner] = {}
+        self.open: dict[int, Node] = {}
+        self.spawned: dict[int, Node] = {}
+        self.handed: dict[int, list[Node]] = {}
+        self.root: Runner | None = None
+        self.last: Runner | None = None
+        self.calls = 0
+        self.lost = 0
+        self._max_depth = max_depth
+        self._watch = watch
+        self._clock = clock
+
+    def start(self, entry: Entry, frame: Frame) -> Node | None:
+        """A frame begins: return its node when it is to be recorded as a call."""
+        frame_id = id(frame)
+        stale = self.open.get(frame_id)
+        if stale is not None:
+            self._lose(stale)
+        thread = get_ident()
+        runner = self.current.get(thread)
+        if entry.coroutine and runner is not None:
+            back = frame.f_back
+            if back is None or not back.f_code.co_flags & SUSPENDS:
+                return self._branch(entry, frame_id, thread, runner)
+        if runner is None:
+            return self._branch(entry, frame_id, thread, None)
+        stack = runner.stack
+        top = stack[-1]
+        action = entry.action
+        if (
+            action == SKIPPED
+            or (action == LIBRARY and top.entry.action == LIBRARY)
+            or len(stack) >= self._max_depth
+        ):
+            top.elided += 1
+            return None
+        node = Node(entry, frame_id, runner, True)
+        if not runner.shown:
+            self._show(runner)
+        stack.append(node)
+        self.open[frame_id] = node
+        if entry.suspends and not entry.coroutine:
+            self._watch(entry.code)
+        return node
+
+    def host(self, entry: Entry, frame: Frame) -> None:
+        """Begin with a frame that runs already: it is no node, but its yields are the root runner's."""
+        runner = self.root = Runner("root", entry.code.co_name, None, "exact")
+        self._step_in(runner, get_ident())
+        node = Node(entry, id(frame), runner, False)
+        runner.stack.append(node)
+        self.open[node.frame_id] = node
+        if entry.suspends:
+            self._watch(entry.code)
+
+    def leave(self, frame_id: int) -> Node | None:
+        """A frame has returned or was unwound: return its node when it was recorded, the runner adjusted."""
+        node = self.open.pop(frame_id, None)
+        if node is None:
+            return None
+        if node.saved is not None:
+            self._reenter(node)
+        runner = node.runner
+        stack = runner.stack
+        while stack:
+            top = stack.pop()
+            if top is node:
+                break
+            self.open.pop(top.frame_id, None)
+            self._report_lost(top)
+        if not stack:
+            self.last = runner
+            self._step_out(runner)
+        return node
+
+    def suspend(self, frame_id: int) -> bool:
+        """A frame has yielded; return whether that suspended a runner."""
+        node = self.open.get(frame_id)
+        if node is None or node.saved is not None:
+            return False
+        runner = node.runner
+        stack = runner.stack
+        if stack and stack[0] is node:
+            if runner.running:
+                self._step_out(runner)
+                if runner.shown:
+                    self.events.append((SUSPEND, runner, self._clock()))
+            return True
+        if node.entry.coroutine:
+            return False
+        for index in range(len(stack) - 1, 0, -1):
+            if stack[index] is node:
+                node.saved = stack[index:]
+                del stack[index:]
+                if node.visible:
+                    self.events.append((YIELD, runner, self._clock(), node))
+                break
+        return False
+
+    def resume(self, frame_id: int) -> None:
+        """A frame goes on after a yield, or something is thrown into it."""
+        node = self.open.get(frame_id)
+        if node is None:
+            return
+        if node.saved is not None:
+            self._reenter(node)
+        elif not node.runner.running:
+            # Its root, or (thrown into, which happens from the inside out) the innermost frame of the runner.
+            runner = node.runner
+            self._step_in(runner, get_ident())
+            if runner.shown:
+                self.events.append((RESUME, runner, self._clock()))
+
+    def spawning(self, frame_id: int) -> None:
+        """The current top node starts a task whose coroutine has this frame."""
+        runner = self.current.get(get_ident())
+        if runner is not None:
+            node = _visible(runner)
+            if node is not None:
+                self.spawned.setdefault(frame_id, node)
+
+    def handing(self, code: CodeType) -> None:
+        """The current top node has this code run by another thread."""
+        runner = self.current.get(get_ident())
+        if runner is not None:
+            node = _visible(runner)
+            if node is not None:
+                self.handed.setdefault(id(code), []).append(node)
+
+    def runs_here(self) -> bool:
+        """Tell whether a runner of this trace is current on the calling thread."""
+        return get_ident() in self.current
+
+    def open_nodes(self) -> list[Node]:
+        """Return the visible nodes whose end was not seen (any thread; a moment's view)."""
+        return [node for node in list(self.open.values()) if node.visible]
+
+    def _branch(self, entry: Entry, frame_id: int, thread: int, outer: Runner | None) -> Node | None:
+        if self.root is None:
+            runner = Runner("root", "", None, "exact")
+            self.root = runner
+        else:
+            kind = "task" if entry.coroutine else "callback"
+            parent = self.spawned.pop(frame_id, None)
+            exact = parent is not None
+            waiting = self.handed.get(id(entry.code))
+            if waiting:
+                kind = "thread"
+                exact = len(waiting) == 1
+                parent = waiting.pop(0)
+            runner = Runner(kind, "", parent or self._nearest(outer), "exact" if exact else "inferred")
+        visible = runner is self.root or entry.action not in (LIBRARY, SKIPPED)
+        node = Node(entry, frame_id, runner, visible)
+        runner.name = entry.code.co_name
+        self._step_in(runner, thread)
+        if visible:
+            self._show(runner)
+        runner.stack.append(node)
+        self.open[frame_id] = node
+        if entry.suspends:
+            self._watch(entry.code)
+        return node if visible else None
+
+    def _nearest(self, outer: Runner | None) -> Node | None:
+        candidates = [outer, self.last, self.root]
+        for runner in candidates:
+            if runner is not None and runner.stack:
+                node = _visible(runner)
+                if node is not None:
+                    return node
+        return None
+
+    def _show(self, runner: Runner) -> None:
+        runner.shown = True
+        self.events.append((BRANCH, runner, self._clock()))
+
+    def _step_in(self, runner: Runner, thread: int) -> None:
+        runner.outer = self.current.get(thread)
+        self.current[thread] = runner
+        runner.running = True
+
+    def _step_out(self, runner: Runner) -> None:
+        thread = get_ident()
+        if self.current.get(thread) is runner:
+            if runner.outer is None:
+                del self.current[thread]
+            else:
+                self.current[thread] = runner.outer
+        runner.outer = None
+        runner.running = False
+        self.last = runner
+
+    def _reenter(self, node: Node) -> None:
+        saved = node.saved
+        node.saved = None
+        runner = self.current.get(get_ident())
+        if runner is None:
+            # Nobody runs here (closed by the collector, or handed to a callback): it comes back where it was.
+            runner = node.runner
+        for item in saved or ():
+            item.runner = runner
+            runner.stack.append(item)
+        if node.visible:
+            if not runner.shown:
+                self._show(runner)
+            self.events.append((REENTER, runner, self._clock(), node))
+
+    def _lose(self, node: Node) -> None:
+        """The node's frame is dead although no exit was seen; so is all that was above it."""
+        dead = node.saved
+        if dead is None:
+            stack = node.runner.stack
+            if node not in stack:
+                dead = [node]
+            else:
+                index = stack.index(node)
+                dead = stack[index:]
+                del stack[index:]
+                if not stack:
+                    self._step_out(node.runner)
+        for item in reversed(dead):
+            self.open.pop(item.frame_id, None)
+            self._report_lost(item)
+
+    def _report_lost(self, node: Node) -> None:
+        self.lost += 1
+        if node.visible:
+            self.events.append((LOST, node.runner, self._clock(), node))
+
+
+def _visible(runner: Runner) -> Node | None:
+    for node in reversed(runner.stack):
+        if node.visible:
+            return node
+    return runner.parent

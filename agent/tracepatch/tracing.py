@@ -1,0 +1,368 @@
+"""What the agent thread does with probes and traces: sets triggers, begins recordings, takes their streams.
+
+    agent thread:        arm ──▶ core.aim(function, trigger)            drain ──▶ pieces of streams
+    application thread:              trigger ──▶ Recording ──▶ events (deque) ──┘
+
+Concurrency: methods run on the agent thread; `_Trigger.__call__`, `_Trigger.loaded` and `_ended` run on application
+threads and touch only deques, sets and counters.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from time import perf_counter_ns
+from types import CodeType, FrameType, ModuleType
+from typing import Any
+
+from tracepatch_shared import PROTOCOL, limits, records
+from tracepatch_shared.errors import TracepatchError
+from tracepatch_shared.messages import CHUNK_BYTES
+from tracepatch_shared.targets import Target
+
+from .capture import Capturer
+from .codes import CodeTable, Scope
+from .cores import Core, core
+from .probe import Probe
+from .recording import Recording, current
+from .redaction import Redactor
+from .resolve import Function, Resolution, module_matters, resolve
+from .runners import Event
+from .stream import Writer, packer
+
+EVENTS_AT_ONCE = 2_000
+"""Events that one `drain` packs of one trace before it looks at the next."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a trace's stream; `end` is (status, reason) with the last one."""
+
+    probe: Probe
+    trace_id: str
+    meta: dict[str, Any]
+    data: bytes
+    end: tuple[str, str | None] | None
+
+
+class _Live:
+    """One recording and what turns it into a stream."""
+
+    __slots__ = ("announced", "ended", "ends", "meta", "probe", "recording", "trace_id", "writer")
+
+    def __init__(self, probe: Probe, recording: Recording, target: str) -> None:
+        self.probe = probe
+        self.recording = recording
+        self.trace_id = os.urandom(4).hex()
+        self.writer = Writer(recording.started_ns)
+        self.announced = False
+        self.meta: dict[str, Any] = {"target": target, "started_at_ns": recording.started_at_ns}
+
+
+class _Trigger:
+    """The trigger of one probe: takes a permit, begins a recording."""
+
+    def __init__(self, tracing: Tracing, probe: Probe, targets: list[Target], *, waits: bool) -> None:
+        self.probe = probe
+        self.targets = targets
+        self.waits = waits
+        self.off = False
+        self.functions: list[Function] = []
+        self.names: dict[int, str] = {}
+        self._tracing = tracing
+        self._codes: CodeTable | None = None
+
+    def aim(self, functions: Iterable[Function]) -> None:
+        """Set the trigger on functions that it is not set on yet (agent thread, or the thread that imports)."""
+        for function in functions:
+            if id(function.code) not in self.names:
+                self.names[id(function.code)] = f"{function.module}:{function.name}"
+                self.functions.append(function)
+                self._tracing.core.aim(function, self)
+
+    def unaim(self) -> None:
+        """Remove the trigger from all functions; whoever is in it just now begins nothing any more."""
+        self.off = True
+        for function in self.functions:
+            self._tracing.core.unaim(function, self)
+        self.functions.clear()
+        self.names.clear()
+
+    def loaded(self, module: object) -> None:
+        """A module was imported: aim at what matches in it."""
+        name = getattr(module, "__name__", "") if type(module) is ModuleType else ""
+        if type(name) is str and module_matters(self.targets, name):
+            found = resolve(self.targets, modules={name: module})
+            self.aim(found.functions[: max(0, limits.MAX_TARGETS - len(self.functions))])
+            self.probe.matched_total = len(self.functions)
+
+    def __call__(self, code: CodeType, frame: FrameType) -> bool:
+        """A target begins: record it if the probe still may; return whether it does."""
+        probe = self.probe
+        probe.seen += 1
+        tracing = self._tracing
+        if self.off:
+            return False
+        try:
+            slot = probe.slots.pop()
+        except IndexError:
+            probe.passed_over += 1
+            return False
+        try:
+            probe.permits.pop()
+        except IndexError:
+            probe.slots.append(slot)
+            probe.passed_over += 1
+            return False
+        capturer = Capturer(probe.capture, Redactor())
+        if self._codes is None:
+            self._codes = CodeTable(tracing.scope(probe, self.functions), tracing.core.prepare)
+        recording = Recording(
+            limits=probe.limits,
+            codes=self._codes,
+            capturer=capturer,
+            watch=tracing.core.watch,
+            wake=tracing.wake,
+            arguments=probe.args,
+            outer=_live(current.get()),
+        )
+        recording.on_end = tracing.ended
+        live = _Live(probe, recording, self.names.get(id(code), code.co_name))
+        tracing.recordings[recording] = live
+        if not tracing.core.begin(recording, code, frame):
+            tracing.recordings.pop(recording, None)
+            probe.slots.append(slot)
+            probe.permits.append(None)
+            probe.passed_over += 1
+            return False
+        tracing.wake()
+        return True
+
+
+class Tracing:
+    """All that is armed and recorded in this process on behalf of controllers."""
+
+    def __init__(
+        self,
+        wake: Callable[[], None],
+        *,
+        packages: Iterable[str] = (),
+        identity: dict[str, Any] | None = None,
+    ) -> None:
+        """`wake` may be called from any thread; `identity` goes into each stream's head."""
+        self.wake = wake
+        self.recordings: dict[Recording, _Live] = {}
+        self._core: Core | None = None
+        self._packages = tuple(packages)
+        self.identity = identity or {}
+        self._triggers: dict[str, _Trigger] = {}
+        self._pack: Callable[[list[Any]], bytes] | None = None
+        self._spent_ns = 0.0
+        self._others = 0.0
+        self._acquired = False
+
+    @property
+    def core(self) -> Core:
+        """The process's core, chosen on first use."""
+        if self._core is None:
+            self._core = core()
+        return self._core
+
+    @property
+    def core_name(self) -> str:
+        return self.core.name
+
+    @property
+    def core_reason(self) -> str:
+        return self.core.reason
+
+    # ---- probes -------------------------------------------------------------------------------------------------
+
+    def arm(self, probe: Probe, targets: list[Target], resolution: Resolution) -> None:
+        """Set the triggers of a probe; raise `Conflict` or `NotTraceable`, nothing set, when that cannot be."""
+        if not self._acquired:
+            self.core.acquire()
+            self._acquired = True
+        self.core.cost_ns()
+        trigger = _Trigger(self, probe, targets, waits=resolution.waits_for_import)
+        try:
+            trigger.aim(resolution.functions)
+        except TracepatchError:
+            trigger.unaim()
+            raise
+        self._triggers[probe.probe_id] = trigger
+        probe.matched_total = len(trigger.functions)
+        self._watch_imports()
+
+    def disarm(self, probe: Probe) -> None:
+        """Remove the triggers of a probe; its live traces go on until `trip`."""
+        trigger = self._triggers.pop(probe.probe_id, None)
+        if trigger is not None:
+            trigger.unaim()
+            self._watch_imports()
+
+    def _watch_imports(self) -> None:
+        waiting = [trigger for trigger in self._triggers.values() if trigger.waits]
+
+        def loaded(module: object) -> None:
+            for trigger in waiting:
+                trigger.loaded(module)
+
+        self.core.watch_imports(loaded if waiting else None)
+
+    def scope(self, probe: Probe, functions: list[Function]) -> Scope:
+        """Return what a probe's traces record: the application, the targets' own packages among it."""
+        wanted = probe.scope
+        packages = {function.module.partition(".")[0] for function in functions} | set(self._packages)
+        return Scope(
+            everything=bool(wanted.get("all")),
+            packages=packages,
+            lib=wanted.get("lib", ()),
+            only=wanted.get("only", ()),
+            skip=wanted.get("skip", ()),
+        )
+
+    # ---- traces -------------------------------------------------------------------------------------------------
+
+    @property
+    def live(self) -> int:
+        """Recordings whose stream has not ended, plus one while the interpreter's events are still on."""
+        return len(self.recordings) + bool(self._acquired and self.core.settle())
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes that wait to be packed, estimated."""
+        return sum(recording.held_bytes for recording in list(self.recordings))
+
+    def ended(self, recording: Recording) -> None:
+        """A recording is done (any thread): its slot is free again."""
+        live = self.recordings.get(recording)
+        self.core.ended(recording)
+        if live is not None:
+            live.probe.slots.append(None)
+
+    def expire(self, now_ns: int | None = None) -> None:
+        """End the traces that have recorded for longer than they may; they go out as they stand."""
+        now = perf_counter_ns() if now_ns is None else now_ns
+        for recording in list(self.recordings):
+            if not recording.done and now - recording.started_ns > recording.limits.max_duration_s * 1e9:
+                recording.fill("max_duration_s")
+                recording.end(records.TRIPPED, "max_duration_s")
+
+    def trip(self, probe: Probe, reason: str) -> None:
+        """End the live traces of a probe now."""
+        for recording, live in list(self.recordings.items()):
+            if live.probe is probe and not recording.done:
+                recording.end(records.TRIPPED, reason)
+
+    def drain(self) -> list[Piece]:
+        """Return what the live traces have recorded since last time, packed; settles the core."""
+        pieces: list[Piece] = []
+        for recording, live in list(self.recordings.items()):
+            pieces.extend(self._drain(recording, live))
+        if self._acquired:
+            rate = self.core.rate() if self.recordings else 0.0
+            self._others = rate * self.core.cost_ns()[1] / 1e9
+            self.core.settle()
+        return pieces
+
+    def _drain(self, recording: Recording, live: _Live) -> Iterator[Piece]:
+        if self._pack is None:
+            self._pack = packer()
+        pack = self._pack
+        chunk = bytearray()
+        if not live.announced:
+            live.announced = True
+            chunk += pack(live.writer.head(self._head(recording, live)))
+        while True:
+            done = recording.done  # before the events are taken: nothing is appended after it is set
+            batch = _taken(recording, EVENTS_AT_ONCE)
+            self._spent_ns += len(batch) * self.core.cost_ns()[0]
+            for record in live.writer.records(batch):
+                chunk += pack(record)
+            recording.packed(len(chunk))
+            ends = done and not recording.events
+            if ends:
+                chunk += pack(self._end(recording, live))
+                del self.recordings[recording]
+                live.probe.kept += 1
+            if ends or len(chunk) >= CHUNK_BYTES or (chunk and not recording.events):
+                end = (recording.status, recording.reason) if ends else None
+                live.meta["calls"] = recording.calls
+                yield Piece(live.probe, live.trace_id, live.meta, bytes(chunk), end)
+                chunk.clear()
+            if ends:
+                recording.forget()
+                return
+            if not recording.events:
+                return
+
+    def _head(self, recording: Recording, live: _Live) -> dict[str, Any]:
+        probe = live.probe
+        return {
+            "v": PROTOCOL,
+            "trace_id": live.trace_id,
+            "probe_id": probe.probe_id,
+            "target": live.meta["target"],
+            "agent": self.identity,
+            "task": {"kind": "function", "name": live.meta["target"]},
+            "started_at_ns": recording.started_at_ns,
+            "limits": {**limits.to_wire(probe.limits), "capture": limits.to_wire(probe.capture)},
+            "tag": probe.tag,
+        }
+
+    def _end(self, recording: Recording, live: _Live) -> list[Any]:
+        fields = {
+            "calls": recording.calls,
+            "lost": recording.lost,
+            "option": recording.option,
+            "overhead_ns": round(2 * recording.calls * self.core.cost_ns()[0]),
+        }
+        return live.writer.end(
+            recording.ended_ns, recording.status, recording.reason, fields, recording.open_nodes()
+        )
+
+    # ---- the end ------------------------------------------------------------------------------------------------
+
+    def tax(self) -> tuple[int, float]:
+        """Return nanoseconds spent on recording, and the part of one core that others pay now."""
+        return round(self._spent_ns), self._others
+
+    def release(self) -> dict[str, Any]:
+        """Turn everything off and give it back; return what is still set (nothing, when `ok`)."""
+        for trigger in list(self._triggers.values()):
+            trigger.unaim()
+        self._triggers.clear()
+        for recording in list(self.recordings):
+            recording.end(records.TRIPPED, "disarm")
+        if self._acquired:
+            self._acquired = False
+            self.core.watch_imports(None)
+            self.core.release()
+        self._spent_ns = 0.0
+        self._others = 0.0
+        return self.core.clean()
+
+    def after_fork_in_child(self) -> None:
+        """Forget everything: the child begins dormant."""
+        self._triggers.clear()
+        self.recordings.clear()
+        self._acquired = False
+        if self._core is not None:
+            self._core.after_fork_in_child()
+
+
+def _taken(recording: Recording, most: int) -> list[Event]:
+    batch: list[Event] = []
+    take = recording.events.popleft
+    try:
+        for _ in range(most):
+            batch.append(take())
+    except IndexError:
+        pass
+    return batch
+
+
+def _live(recording: Recording | None) -> Recording | None:
+    return None if recording is None or recording.done else recording

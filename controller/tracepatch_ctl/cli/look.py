@@ -1,0 +1,145 @@
+"""Commands that look: `agents`, `targets`, `status`. Nothing is changed in any process."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import click
+
+from tracepatch_shared.showing import escape
+from tracepatch_shared.text import duration, size
+
+from ..view.table import table
+from ..view.words import clock, many
+from .forms import function_form, probe_form
+from .options import agent_options, json_option
+from .output import Output
+from .reach import complain, reach
+
+
+@click.command()
+@agent_options
+@json_option
+def agents(agents: dict[str, Any], as_json: bool) -> int:
+    """List the agents that can be reached and what each records with."""
+    out = Output(as_json=as_json)
+    with reach(agents) as client:
+        found = client.agents()
+        if not found:
+            raise client.nobody()
+        if as_json:
+            for agent in found:
+                out.object(agent.to_json())
+        else:
+            rows = [
+                (
+                    agent.agent_id,
+                    agent.service or "?",
+                    agent.host or "?",
+                    str(agent.pid or "?"),
+                    agent.python,
+                    agent.core,
+                    agent.state,
+                    duration(agent.uptime_s * 1e9) if agent.answers else "",
+                    ",".join(f"{key}={value}" for key, value in agent.labels.items()),
+                    agent.reason or agent.core_reason,
+                )
+                for agent in found
+            ]
+            names = ("agent", "service", "host", "pid", "python", "core", "state", "up", "labels", "why")
+            for line in table(names, rows):
+                out.line(escape(line))
+        return complain(out, client, answered=any(agent.answers for agent in found))
+
+
+@click.command()
+@click.argument("pattern")
+@click.option(
+    "--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="Names of each agent."
+)
+@agent_options
+@json_option
+def targets(pattern: str, limit: int, agents: dict[str, Any], as_json: bool) -> int:
+    """List the functions that PATTERN matches, as 'app.*:*.check*'."""
+    out = Output(as_json=as_json)
+    with reach(agents) as client:
+        answers = client.targets(pattern, limit=limit)
+        # Workers of one service say the same: a function is shown once, with how many processes have it.
+        found: dict[Any, int] = {}
+        total = 0
+        near: dict[str, None] = {}
+        for answer in answers:
+            total = max(total, answer.total)
+            near.update(dict.fromkeys(answer.near))
+            for function in answer.matched:
+                found[function] = found.get(function, 0) + 1
+        if as_json:
+            for function, processes in found.items():
+                out.object({"type": "target", **function_form(function), "agents": processes})
+            if not found:
+                out.object({"type": "near", "pattern": pattern, "near": list(near)})
+        else:
+            rows = [
+                (f"{one.module}:{one.function}", f"{one.file}:{one.line}", one.kind, str(processes))
+                for one, processes in found.items()
+            ]
+            if rows:
+                for line in table(("target", "place", "kind", "processes"), rows):
+                    out.line(escape(line))
+            if total > len(rows):
+                out.say(f"{total - len(rows)} more match: a narrower pattern or --limit shows them")
+        if answers and not found:
+            names = f"; similar names: {', '.join(list(near)[:8])}" if near else ""
+            out.say(f"nothing that is loaded in {many(len(answers), 'process')} matches {pattern}{names}")
+        return complain(out, client, answered=bool(answers))
+
+
+@click.command()
+@agent_options
+@json_option
+def status(agents: dict[str, Any], as_json: bool) -> int:
+    """List the armed probes, who armed them, until when."""
+    out = Output(as_json=as_json)
+    with reach(agents) as client:
+        answers = client.status()
+        if as_json:
+            for answer in answers:
+                for probe in answer.probes:
+                    out.object(probe_form(answer.agent, probe))
+            return complain(out, client, answered=bool(answers))
+        now = time.time()
+        rows = [
+            (
+                probe.probe_id,
+                " ".join(probe.targets),
+                answer.agent.name,
+                probe.operator + (" (detached)" if probe.detached else ""),
+                clock(probe.armed_at),
+                clock(now + probe.expires_in_s) if probe.detached or probe.expires_in_s > 0 else "ending",
+                f"{probe.kept} of {probe.count}",
+                str(probe.seen),
+                str(probe.passed_over),
+                f"{probe.finished}, {size(probe.held_bytes)}" if probe.finished else "",
+            )
+            for answer in answers
+            for probe in answer.probes
+        ]
+        if rows:
+            names = (
+                "probe",
+                "targets",
+                "agent",
+                "by",
+                "since",
+                "until",
+                "kept",
+                "seen",
+                "passed over",
+                "to collect",
+            )
+            for line in table(names, rows):
+                out.line(escape(line))
+        elif answers:
+            out.say(f"nothing is armed in {many(len(answers), 'process')}")
+        return complain(out, client, answered=bool(answers))

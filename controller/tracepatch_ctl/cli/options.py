@@ -1,0 +1,141 @@
+"""What the commands' options have in common: durations, sizes and such as types, and which agents are meant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from functools import wraps
+from typing import Any, TypeVar
+
+import click
+
+from tracepatch_shared.errors import UsageError
+from tracepatch_shared.limits import Capture
+from tracepatch_shared.text import parse_duration, parse_size
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class Parsed(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.2 on, not subscriptable before
+    """A value that a function makes of what was typed; its `UsageError` becomes click's."""
+
+    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
+        self.name = name
+        self._parse = parse
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return self._parse(value)
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
+
+
+def _duration(text: str) -> float:
+    """Return the seconds of `250ms`, `5s`, `2m`."""
+    seconds = parse_duration(text)
+    if not seconds > 0:
+        raise UsageError(f"{text!r} is no time at all: write for example 30s")
+    return seconds
+
+
+def _size(text: str) -> int:
+    """Return the bytes of `64KiB`, `8MiB` or a number of bytes."""
+    count = parse_size(text)
+    if not count > 0:
+        raise UsageError(f"{text!r} is nothing: write for example 8MiB")
+    return count
+
+
+def _percent(text: str) -> float:
+    """Return the part of 1 that `5` or `5%` of one core is."""
+    try:
+        share = float(text.strip().removesuffix("%")) / 100
+    except ValueError:
+        share = -1.0
+    if not 0 < share <= 1:
+        raise UsageError(f"{text!r} is not a part of a core: write a percentage, as in 5 or 2.5%")
+    return share
+
+
+def _capture(text: str) -> dict[str, int]:
+    """Return the fields of `depth=2,items=20,text=120`, any of the three."""
+    names = [field.name for field in fields(Capture)]
+    chosen: dict[str, int] = {}
+    for part in text.split(","):
+        name, _, number = part.strip().partition("=")
+        least = 0 if name == "depth" else 1
+        if name not in names or not number.isascii() or not number.isdigit() or int(number) < least:
+            usual = ",".join(f"{one}={getattr(Capture(), one)}" for one in names)
+            raise UsageError(f"{part.strip()!r} is not a capture option: write {usual}, or some of it")
+        chosen[name] = int(number)
+    return chosen
+
+
+def _lines(text: str) -> int:
+    """Return a number of lines, 0 for `all`."""
+    if text == "all":
+        return 0
+    if not text.isascii() or not text.isdigit() or int(text) == 0:
+        raise UsageError(f"{text!r} is not a number of lines: write for example 500, or all")
+    return int(text)
+
+
+DURATION = Parsed("duration", _duration)
+SIZE = Parsed("size", _size)
+PERCENT = Parsed("percent", _percent)
+CAPTURE = Parsed("capture", _capture)
+LINES = Parsed("lines", _lines)
+
+_AGENTS = (
+    click.option("--service", multiple=True, metavar="GLOB", help="Only agents of these services."),
+    click.option("--host", multiple=True, metavar="GLOB", help="Only agents on these hosts."),
+    click.option("--pid", multiple=True, metavar="GLOB", help="Only the agents of these processes."),
+    click.option("--label", multiple=True, metavar="KEY=GLOB", help="Only agents with all of these labels."),
+    click.option("--agent", multiple=True, metavar="GLOB", help="Only agents with these ids."),
+    click.option(
+        "--connect",
+        multiple=True,
+        metavar="URL",
+        help="These endpoints instead of the local ones: ipc://PATH.",
+    ),
+)
+
+
+def agent_options(command: Command) -> Command:
+    """Give a command the options that choose agents; they arrive as one dict `agents`, `Client`'s keywords."""
+
+    @wraps(command)
+    def gathered(*args: Any, **options: Any) -> Any:
+        chosen = {name: options.pop(name) for name in ("service", "host", "pid", "label", "agent", "connect")}
+        return command(*args, agents=chosen, **options)
+
+    decorated: Any = gathered
+    for option in reversed(_AGENTS):
+        decorated = option(decorated)
+    return decorated  # type: ignore[no-any-return]
+
+
+def json_option(command: Command) -> Command:
+    """Give a command `--json`, which arrives as `as_json`."""
+    option = click.option(
+        "--json", "as_json", is_flag=True, help="One object a line; docs/cli-json.md has the fields."
+    )
+    return option(command)
+
+
+def output_option(command: Command) -> Command:
+    """Give a command `-o`, which arrives as `path`."""
+    option = click.option(
+        "-o",
+        "path",
+        metavar="DIR|FILE",
+        help="Write each trace as JSON, too: a file each in DIR/, a line each in FILE.",
+    )
+    return option(command)
+
+
+def save_option(command: Command) -> Command:
+    """Give a command `--no-save`, which arrives as `no_save`."""
+    return click.option("--no-save", is_flag=True, help="Do not keep the traces in the store.")(command)

@@ -1,0 +1,1 @@
+"""How traces, tables and sentences look in a terminal or a file."""

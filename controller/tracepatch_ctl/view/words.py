@@ -1,0 +1,140 @@
+"""The sentences of an armed session: what matched, where it stands, and the proof at its end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tracepatch_shared.text import duration
+
+if TYPE_CHECKING:
+    from ..events import Armed, End, Progress
+    from ..reports import Agent, Ended
+
+NAMES = 5
+"""Functions, agents and near misses that a sentence names before it counts."""
+
+
+def many(count: int, noun: str) -> str:
+    """Return `1 process`, `2 processes`, `3 traces`."""
+    if count == 1:
+        return f"1 {noun}"
+    return f"{count} {noun}{'es' if noun.endswith('s') else 's'}"
+
+
+def listed(names: Sequence[str], total: int | None = None) -> str:
+    """Return the first few names, and how many more there are."""
+    total = len(names) if total is None else total
+    shown = list(names[:NAMES])
+    if total > len(shown):
+        return f"{', '.join(shown)} and {total - len(shown)} more"
+    return ", ".join(shown)
+
+
+def clock(moment: float) -> str:
+    """Return a local time of day, with the date when it is not today's."""
+    there = time.localtime(moment)
+    today = time.localtime()[:3] == there[:3]
+    return time.strftime("%H:%M:%S" if today else "%Y-%m-%d %H:%M", there)
+
+
+def armed(events: Sequence[Armed], targets: Sequence[str]) -> list[str]:
+    """Return what agents that took a probe have to say, those that say the same in one line."""
+    groups: dict[object, list[Armed]] = {}
+    for event in events:
+        groups.setdefault((event.matched, event.matched_total, event.near, event.joined), []).append(event)
+    lines = []
+    for group in groups.values():
+        first = group[0]
+        where = _agents([event.agent for event in group])
+        verb = "armed later" if first.joined else "armed"
+        if first.matched_total:
+            names = listed([f"{one.module}:{one.function}" for one in first.matched], first.matched_total)
+            what = many(first.matched_total, "function")
+            lines.append(f"{verb} {first.probe_id} in {where}: {what}, {names}")
+        else:
+            lines.append(
+                f"{verb} {first.probe_id} in {where}: nothing that is loaded matches {' '.join(targets)}"
+            )
+            if first.near:
+                lines.append(f"  similar names: {listed(first.near)}")
+            if first.waits_for_import:
+                lines.append("  waiting for a module that matches to be imported")
+        lines += [f"  {sentence}" for sentence in first.lowered]
+    return lines
+
+
+def _agents(agents: Sequence[Agent]) -> str:
+    if len(agents) == 1:
+        return agents[0].name
+    return f"{many(len(agents), 'process')} ({listed([agent.name for agent in agents])})"
+
+
+def standing(progress: Progress, left_s: float) -> str:
+    """Return the status line: `waiting 12s left · 812 seen · 2 of 3 kept`."""
+    state = f"tracing {progress.live}" if progress.live else "waiting"
+    parts = [f"{state}, {_left(left_s)} left" if progress.live else f"{state} {_left(left_s)} left"]
+    parts.append(f"{progress.seen} seen")
+    if progress.passed_over:
+        parts.append(f"{progress.passed_over} passed over")
+    parts.append(f"{progress.kept} of {progress.asked} kept")
+    if progress.agents > 1:
+        parts.append(many(progress.agents, "process"))
+    return " · ".join(parts)
+
+
+def _left(seconds: float) -> str:
+    seconds = max(0.0, seconds)
+    return f"{seconds:.0f}s" if seconds < 120 else duration(seconds * 1e9)
+
+
+def milliseconds(ns: float) -> str:
+    """Return `14 ms`, `0.4 ms`, `2.1 s`."""
+    if ns >= 1e9:
+        return f"{ns / 1e9:.1f} s"
+    return f"{ns / 1e6:.{0 if ns >= 1e7 or ns == 0 else 1 if ns >= 1e5 else 3}f} ms"
+
+
+def proof(end: End) -> str:
+    """Return the last line: what was kept, what it cost, and that nothing is left behind."""
+    counts = f"{end.kept} of {end.asked} kept"
+    if end.surplus:
+        counts += f" ({end.surplus} more came and was let go)"
+    if end.cut_off:
+        counts += f" ({end.cut_off} cut off)"
+    counts += f", {end.seen} seen, {end.passed_over} passed over"
+    if end.errors:
+        counts += f", {many(end.errors, 'error')}"
+    ended = [outcome.ended for outcome in end.per_agent if outcome.ended is not None]
+    unknown = sum(outcome.result == "lost" for outcome in end.per_agent)
+    return (
+        f"{counts}; {_cost(end.spent_ns, end.others_share)}; {_left_behind(ended, unknown, bool(end.clean))}"
+    )
+
+
+def ended(ended: Ended) -> str:
+    """Return the same for one agent."""
+    counters = ended.counters
+    counts = (
+        f"{counters.kept} of {counters.count} kept, {counters.seen} seen, {counters.passed_over} passed over"
+    )
+    return f"{counts}; {_cost(ended.spent_ns, ended.others_share)}; {_left_behind([ended], 0, ended.clean)}"
+
+
+def _cost(spent_ns: int, share: float) -> str:
+    return f"{milliseconds(spent_ns)} spent, {share * 100:.1f} % of one core on others"
+
+
+def _left_behind(ended: Sequence[Ended], unknown: int, clean: bool) -> str:
+    parts = []
+    if ended:
+        freed = all(one.tool_id_freed for one in ended)
+        parts.append(f"events {sum(one.events for one in ended)}")
+        parts.append("tool id freed" if freed else "tool id NOT freed")
+        hooks = sum(one.hooks for one in ended)
+        if hooks:
+            parts.append(f"hooks {hooks}")
+    if unknown:
+        parts.append(f"{many(unknown, 'process')} gone without a word")
+    return f"{', '.join(parts) or 'nothing was armed'}: {'clean' if clean else 'NOT proven clean'}"

@@ -1,0 +1,1 @@
+"""A small shop: the example that the demo and the documentation trace."""

@@ -1,0 +1,214 @@
+"""Targets: the one string by which an operator says what a probe matches.
+
+| form | kind |
+| --- | --- |
+| `app.views:Cart.checkout`, `func:app.*:Cart.*`, `app.views:save@120` | `function` |
+| `app/views.py:120` | `file` |
+| `app.views.Cart.checkout` | `dotted` |
+| `http:…`, `task:…`, `job:…`, `thread:…` | reserved: they parse, and `parse_targets` refuses them |
+
+Globs are `*`, `?` and `[…]`; they respect case, and `*` matches dots too. `<locals>` in a qualname may be left out.
+A function in a module that is called `http`, `task`, `job` or `thread` needs the prefix `func:`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fnmatch import translate
+from functools import lru_cache
+from typing import Literal
+
+from .errors import UsageError
+
+Kind = Literal["function", "file", "dotted", "http", "task", "job", "thread"]
+
+RESERVED = ("http", "task", "job", "thread")
+"""Kinds that parse but that this version cannot arm; take one out of here when it can."""
+
+MAX_TARGET_CHARACTERS = 1000
+FORMS = "write module:qualname as in app.views:Cart.checkout, or path.py:line as in app/views.py:120"
+
+_PREFIX = re.compile(r"(func|http|task|job|thread):(.*)", re.DOTALL)
+_FILE = re.compile(r"(.+):(\d+)")
+_MODULE = re.compile(r"[^\s:/\\@<>]+")
+_QUALNAME = re.compile(r"[^\s:/\\@]+")
+_GLOB = re.compile(r"[*?\[]")
+_INSIDE_BRACKETS = re.compile(r"\[[^\]]*\]")
+
+
+@dataclass(frozen=True)
+class Target:
+    """One parsed target. Which fields are set depends on `kind`.
+
+    `function`: `module` and `qualname` are globs, `line` picks one of several. `file`: `path` and `line`. `dotted`:
+    `qualname` is the whole dotted name, and `line` may pick. Reserved kinds: `qualname` is what follows the prefix.
+    """
+
+    kind: Kind
+    text: str
+    module: str = ""
+    qualname: str = ""
+    path: str = ""
+    line: int | None = None
+
+    @property
+    def is_exact(self) -> bool:
+        """Tell whether the target names one module and one qualname, without a glob."""
+        return not is_glob(self.module) and not is_glob(self.qualname)
+
+    def matches_module(self, name: str) -> bool:
+        """Tell whether a function that is defined in module `name` can match. A `file` says yes to every module."""
+        if self.kind == "function":
+            return _matches(self.module, name)
+        if self.kind == "dotted":
+            return self.qualname.startswith(name + ".")
+        return self.kind == "file"
+
+    def matches_qualname(self, qualname: str) -> bool:
+        """Tell whether a function with this qualname matches, whatever its module; only for `function`.
+
+        A glob leaves out lambdas, comprehensions and other code that has no name, unless it spells `<` itself.
+        """
+        if self.kind != "function":
+            return False
+        if is_nameless(qualname) and "<" not in without_locals(self.qualname):
+            return False
+        return _matches(without_locals(self.qualname), without_locals(qualname))
+
+    def matches_path(self, path: str) -> bool:
+        """Tell whether the file of a `file` target is `path`: the same file, or its last components."""
+        if not path.endswith(self.path.rpartition("/")[2]):
+            return False
+        wanted, given = _components(self.path), _components(path)
+        if self.path.startswith("/"):
+            return wanted == given
+        return given[-len(wanted) :] == wanted
+
+    def splits(self) -> Iterator[tuple[str, str]]:
+        """Yield each (module, qualname) that a `dotted` name can mean, the longest module first."""
+        parts = self.qualname.split(".")
+        for cut in range(len(parts) - 1, 0, -1):
+            yield ".".join(parts[:cut]), ".".join(parts[cut:])
+
+
+def parse_targets(texts: Iterable[str]) -> list[Target]:
+    """Return the targets; raise `UsageError` for a malformed one and for a kind that this version cannot arm."""
+    targets = [parse_target(text) for text in texts]
+    for target in targets:
+        if target.kind in RESERVED:
+            raise UsageError(
+                f"{target.text!r}: {target.kind}: targets are not available in this version; {FORMS}"
+                f" (a function in a module named {target.kind} is func:{target.kind}:NAME)"
+            )
+    return targets
+
+
+def parse_target(text: str) -> Target:
+    """Return the target that `text` spells, reserved kinds included; raise `UsageError` when it spells none."""
+    text = text.strip()
+    if not text:
+        raise UsageError(f"a target is empty: {FORMS}")
+    if len(text) > MAX_TARGET_CHARACTERS:
+        raise UsageError(
+            f"a target of {len(text)} characters is longer than {MAX_TARGET_CHARACTERS}: {FORMS}"
+        )
+    prefix = _PREFIX.fullmatch(text)
+    body = text
+    if prefix:
+        body = prefix[2].strip()
+        if not body:
+            raise UsageError(
+                f"{text!r} names nothing after {prefix[1]}:, write for example {_EXAMPLES[prefix[1]]}"
+            )
+        for kind in RESERVED:
+            if prefix[1] == kind:
+                return Target(kind, text, qualname=body)  # type: ignore[arg-type]
+    file = _FILE.fullmatch(body)
+    if file and (file[1].endswith((".py", ".pyw")) or "/" in file[1] or "\\" in file[1]):
+        return _file(text, file[1], int(file[2]))
+    if "/" in body or "\\" in body or body.endswith(".py"):
+        raise UsageError(f"{text!r} has no line: write path.py:line as in app/views.py:120")
+    name, at, line = body.partition("@")
+    if at and not (line.isascii() and line.isdigit() and int(line) > 0):
+        raise UsageError(f"{text!r} has no line number after @: write name@line as in app.views:save@120")
+    if ":" in name:
+        return _function(text, name, int(line) if at else None)
+    return _dotted(text, name, int(line) if at else None)
+
+
+def is_glob(text: str) -> bool:
+    """Tell whether a module or qualname of a target can match more than one."""
+    return _GLOB.search(text) is not None
+
+
+def is_nameless(qualname: str) -> bool:
+    """Tell whether code with this qualname was named by the compiler: `<lambda>`, `<listcomp>`, `__annotate__`."""
+    last = qualname.rpartition(".")[2]
+    return last.startswith("<") or last == "__annotate__"
+
+
+def without_locals(qualname: str) -> str:
+    """Return `outer.inner` for `outer.<locals>.inner`."""
+    return qualname.replace(".<locals>", "")
+
+
+def _file(text: str, path: str, line: int) -> Target:
+    parts = _components(path)
+    if line < 1 or not parts:
+        raise UsageError(f"{text!r} is no line of a file: write path.py:line as in app/views.py:120")
+    absolute = path.startswith(("/", "\\")) or path[1:2] == ":"
+    return Target("file", text, path=("/" if absolute else "") + "/".join(parts), line=line)
+
+
+def _function(text: str, name: str, line: int | None) -> Target:
+    module, _, qualname = name.partition(":")
+    if not _well_formed(module, _MODULE) or not _well_formed(qualname, _QUALNAME):
+        raise UsageError(
+            f"{text!r} is not a function: write module:qualname as in app.views:Cart.checkout or app.*:Cart.*"
+        )
+    return Target("function", text, module=module, qualname=qualname, line=line)
+
+
+def _dotted(text: str, name: str, line: int | None) -> Target:
+    if is_glob(name):
+        raise UsageError(f"{text!r} has a glob in a dotted name: write module:qualname as in app.*:Cart.*")
+    if "." not in name and _well_formed(name, _QUALNAME):
+        raise UsageError(f"{text!r} does not say the module: write module:qualname as in app.views:{name}")
+    if not _well_formed(name, _QUALNAME):
+        raise UsageError(f"{text!r} is not a target: {FORMS}")
+    return Target("dotted", text, qualname=name, line=line)
+
+
+def _well_formed(name: str, grammar: re.Pattern[str]) -> bool:
+    plain = _INSIDE_BRACKETS.sub("x", name)
+    return bool(grammar.fullmatch(name)) and "[" not in plain and all(plain.split("."))
+
+
+def _components(path: str) -> list[str]:
+    parts: list[str] = []
+    for part in path.replace("\\", "/").split("/"):
+        if part == ".." and parts:
+            parts.pop()
+        elif part not in ("", ".", ".."):
+            parts.append(part)
+    return parts
+
+
+@lru_cache(maxsize=256)
+def _regex(glob: str) -> re.Pattern[str]:
+    return re.compile(translate(glob))
+
+
+def _matches(glob: str, name: str) -> bool:
+    return bool(_regex(glob).match(name)) if is_glob(glob) else glob == name
+
+
+_EXAMPLES = {
+    "func": "func:app.views:Cart.checkout",
+    "http": "http:'POST /checkout*'",
+    "task": "task:'worker-*'",
+    "job": "job:send_email",
+    "thread": "thread:'pool-*'",
+}
