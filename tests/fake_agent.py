@@ -26,7 +26,7 @@ class FakeAgent:
     """A thread with a ROUTER socket in `directory`.
 
     `traces` are served right after arming, `refuses` is a (code, message) for every arm, `answers` replaces the answer to
-    a request type: a function of the request that returns messages, each sent as it is (bytes go raw). What it received
+    a request type: a function of the request that returns messages, each sent as it is (bytes go raw, a tuple as frames). What it received
     is in `received`; `do` runs something on its thread.
     """
 
@@ -62,6 +62,7 @@ class FakeAgent:
         self.acknowledged: list[str] = []
         self.receiver: bytes = b""
         self.mute = False
+        self.tells = False
         self.path = directory / f"{self.agent_id}.sock"
         self._todo: queue.Queue[Callable[[], None]] = queue.Queue()
         self._bell, self._wake = socket.socketpair()
@@ -147,6 +148,8 @@ class FakeAgent:
         self.received_at.append(time.monotonic())
         if self.mute:
             return
+        if self.tells:
+            print(message["type"], flush=True)
         kind, number = message["type"], message.get("id")
         if kind in self.answers:
             if kind in ("arm", "renew"):
@@ -325,19 +328,21 @@ class FakeAgent:
         }  # fmt: skip
 
     def _send(self, message: Any, to: bytes | None = None) -> None:
-        self._socket.send_multipart(
-            [to or self.receiver, message if isinstance(message, bytes) else pack(message)]
-        )
+        frames = message if isinstance(message, tuple) else (message,)
+        packed = [frame if isinstance(frame, bytes) else pack(frame) for frame in frames]
+        self._socket.send_multipart([to or self.receiver, *packed])
 
 
 def main() -> None:
     """Run one in a process of its own: `python fake_agent.py DIRECTORY [SERVICE]`; it prints its id.
 
-    A line `trace` on standard input serves a trace, `piece` the beginning of one; the end of the input ends it.
+    It prints the type of each request. A line `trace` on standard input serves a trace, `piece` the beginning of one;
+    the end of the input ends it.
     """
     directory = Path(sys.argv[1])
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     agent = FakeAgent(directory, service=sys.argv[2] if len(sys.argv) > 2 else "fake")
+    agent.tells = True
     print(agent.agent_id, flush=True)
     for line in sys.stdin:
         if line.strip() == "trace":

@@ -1087,3 +1087,30 @@ def test_a_planted_secret_never_shows(way, secret, later, other):
         text = shown(plain)
         assert secret not in text
         assert secret.encode().decode("latin-1") not in text
+
+
+class Credentials:
+    def __init__(self):
+        self.userinfo = f"ann:{SECRET}"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [(b"X-Api-Key", b"x-api-key", SECRET.encode())],  # httpx.Headers
+        Credentials(),  # httpx.URL
+        {"auth": ("ann", SECRET)},
+        [("set-cookie", f"session={SECRET}; Path=/")],
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_ways_through_http_clients(value):
+    got = shown(capture(value, depth=5))
+    assert SECRET not in got
+    assert "redacted" in got
+
+
+def test_the_message_of_an_exception_that_names_a_secret_in_prose():
+    assert capturer().exception(ValueError(f"invalid token {SECRET}"))[1] == Mark(
+        "str", {"text": "invalid token [redacted]", "redacted": 1}
+    )

@@ -31,6 +31,7 @@ from tracepatch_ctl.events import (
     TraceFinished,
     TraceStarted,
 )
+from tracepatch_ctl.request import probe
 from tracepatch_ctl.session import Session
 from tracepatch_shared.errors import NobodyReached, NoSuchProbe, UsageError
 from tracepatch_shared.limits import LEASE_S, RENEW_S, Limits
@@ -198,11 +199,12 @@ def test_progress_adds_the_agents_up(fake_agent: Start):
 
 def test_lost_pieces_are_fetched_again(fake_agent: Start):
     agent = fake_agent()
-    with Client() as reached, reached.arm(TARGET) as session:
+    with Client() as reached, reached.arm(TARGET, count=2) as session:
         until(session, Armed)
         agent.trace(chunks=5, drop=(1, 3))
-        events, end = follow(session)
-    (trace,) = of(events, TraceFinished)
+        trace = until(session, TraceFinished)
+        session.stop()
+        _, end = follow(session)
     assert trace.data.count(b";") == 5
     assert (trace.cut_off, end.kept) == (False, 1)
     assert agent.of("collect")[0]["trace_ids"] == [trace.trace_id]
@@ -367,6 +369,28 @@ def test_collect_takes_prefixes_and_fetches_lost_pieces_again(fake_agent: Start)
     with Client() as reached, reached.collect(trace_ids=[wanted[:7]]) as collected:
         (trace,) = of(list(collected), TraceFinished)
     assert (trace.trace_id, trace.data.count(b";"), dropped) == (wanted, 4, [2])
+
+
+def test_collect_takes_pieces_that_come_before_the_list(fake_agent: Start):
+    agent = fake_agent(ends_itself=False)
+    arm(detach=True, ttl_s=60)
+    agent.receiver = b"nobody"
+    agent.trace()
+    real = agent._send
+    later: list[tuple[Any, Any]] = []
+
+    def send(message, to=None):
+        if isinstance(message, dict) and message["type"] == "collected":
+            later.append((message, to))
+            return
+        real(message, to)
+        if message["type"] == "finished":
+            real(*later.pop())
+
+    agent._send = send
+    with Client() as reached, reached.collect() as collected:
+        (trace,) = list(collected)
+    assert trace.data.count(b";") == 2
 
 
 def test_collect_goes_on_without_an_agent_that_stops_in_the_middle(fake_agent: Start, monkeypatch):
@@ -536,6 +560,22 @@ def test_a_stopped_process_is_silent_and_the_others_go_on(fake_agent: Start, run
     assert (end.reason, end.exit_code, end.clean) == ("count", 0, False)
 
 
+def test_an_arm_that_a_stopped_process_reads_too_late_does_not_stand(runtime_dir: Path, quick):
+    with python_process(FAKE, str(runtime_dir), "stopped") as child, Client() as reached:
+        child.line()
+        lines = reached.reached()
+        child.stop()
+        with Session(
+            probe(TARGET, operator="x", count=1, ttl_s=60, detach=True, limits=None, capture=None, scope=None, live=False, tag=None),
+            chosen=lines, silent=[], scout=None, selection=reached.selection,
+        ) as session:  # fmt: skip
+            _, end = follow(session)
+        assert (end.reason, end.exit_code) == ("silent", 3)
+        child.resume()
+        child.expect("disarm")
+        assert reached.status()[0].probes == ()
+
+
 def test_a_stopped_process_does_not_hold_up_the_end(fake_agent: Start, runtime_dir: Path, quick):
     well = fake_agent(service="well")
     with python_process(FAKE, str(runtime_dir), "stopped") as child, Client() as reached:
@@ -621,6 +661,7 @@ def test_an_agent_that_does_not_answer_arm_is_silent(fake_agent: Start, quick):
 NONSENSE = [
     b"",
     b"\xc1",
+    ({"type": "unknown"}, b"more"),
     b"\x93\x01\x02\x03",
     {"type": "counters"},
     {"type": "counters", "probe_id": "XX"},

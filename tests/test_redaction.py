@@ -331,3 +331,70 @@ def test_any_text_is_redacted_without_an_error(text):
 def test_a_secret_is_found_whatever_surrounds_it(way, before, after):
     text = f"{before}\n{TEXTS[way]}\n{after}"
     assert SECRET not in redact(text)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("postgres%3A%2F%2Fann%3Ahunter2%2540x%40db%2Fshop", "postgres%3A%2F%2Fann%3A[redacted]%40db%2Fshop"),
+        ("u=postgres%3A//ann%3Ahunter2%40db/shop&a=1", "u=postgres%3A//ann%3A[redacted]%40db/shop&a=1"),
+        (
+            "postgres%253A%252F%252Fann%253Ahunter2%2540db",
+            "postgres%253A%252F%252Fann%253A[redacted]%2540db",
+        ),
+        ("next=http%3A%2F%2Fdb%3A8080%2Fann%40db", "next=http%3A%2F%2Fdb%3A8080%2Fann%40db"),
+    ],
+)
+def test_the_password_in_an_encoded_url(url, expected):
+    assert Redactor().redact(url, len(url))[0] == expected
+
+
+def test_an_encoded_ampersand_belongs_to_the_value_that_a_plain_sign_introduces():
+    text = "user=ann&password=hunter2%26rest-of-it&page=2"
+    assert Redactor().redact(text, len(text))[0] == "user=ann&password=[redacted]&page=2"
+    text = "next=%2Fa%3Ftoken%3Dhunter2%26page%3D2"
+    assert Redactor().redact(text, len(text))[0] == "next=%2Fa%3Ftoken%3D[redacted]%26page%3D2"
+
+
+def test_a_half_decoded_form_comes_again():
+    redactor = Redactor()
+    redactor.redact("token=hunter%2B2+Zq9%26more", 99)
+    for text in ("hunter%2B2 Zq9%26more", "hunter+2 Zq9&more"):
+        assert redactor.redact(text, 99)[0] == REDACTED
+
+
+@pytest.mark.parametrize("before", ["", "a", "ab", "ann:"])
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+def test_a_secret_inside_base64(before, encode):
+    secret = "hunter2-Zq9?>~\xff"
+    redactor = Redactor()
+    redactor.remember(secret)
+    text = encode((before + secret + "!").encode()).decode()
+    assert redactor.redact(f"got {text} here", 99)[0] == "got [redacted] here"
+    assert not Redactor().redact(f"got {text} here", 99)[1]
+
+
+def test_random_bytes_come_again_as_base64():
+    redactor = Redactor()
+    redactor.remember_bytes(bytes(range(200, 218)))
+    text = base64.urlsafe_b64encode(bytes(range(200, 218))).rstrip(b"=").decode()
+    assert redactor.redact(text, 99)[0] == REDACTED
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("invalid token 5f3a99xx", "invalid token [redacted]"),
+        ("login failed: password 'abcdefgh' is wrong", "login failed: password '[redacted]' is wrong"),
+        ("bad API key 'abcdefgh'.", "bad API key '[redacted]'."),
+        ("the token is 'abcdefgh'", "the token is '[redacted]'"),
+        ("token expired yesterday", None),
+        ("unexpected keyword argument 'password'", None),
+        ("missing 1 required positional argument: 'token'", None),
+        ("Unexpected token '<' in JSON", None),
+    ],
+)
+def test_what_a_message_calls_a_secret(message, expected):
+    redactor = Redactor()
+    redactor.heed(message)
+    assert redactor.redact(message, 99)[0] == (expected or message)

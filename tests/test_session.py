@@ -67,14 +67,14 @@ def test_detached_traces_are_collected_and_forgotten_once_acknowledged(runtime_d
 
 
 def test_what_a_killed_process_sent_of_its_trace_is_shown(runtime_dir: Path):
-    with workers("a", hang=True) as (process,), Client() as reached:
-        with reached.arm(["__main__:hang"], live=True) as session:
-            until(session, Armed)
-            process.tell("")
-            until(session, TraceChunk)
-            process.kill()
-            killed = time.monotonic()
-            events, end = follow(session)
+    hanging = workers("a", hang=True)
+    with hanging as (process,), Client() as reached, reached.arm(["__main__:hang"], live=True) as session:
+        until(session, Armed)
+        process.tell("")
+        until(session, TraceChunk)
+        process.kill()
+        killed = time.monotonic()
+        events, end = follow(session)
     assert time.monotonic() - killed < 5
     (trace,) = of(events, TraceFinished)
     assert (trace.status, trace.reason, trace.cut_off) == ("open", "process ended", True)

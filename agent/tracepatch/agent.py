@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tracepatch_shared.errors import TracepatchError
@@ -135,9 +136,12 @@ class Agent:
     # ---- inside -------------------------------------------------------------------------------------------------
 
     def _make_tracing(self, wake: Callable[[], None]) -> Tracing:
+        from . import policy
         from .tracing import Tracing
 
-        return Tracing(wake, packages=self.config.packages)
+        owners = policy.read(self.config.policy)
+        self.config = replace(self.config, problems=(*self.config.problems, *owners.problems))
+        return Tracing(wake, packages=self.config.packages, policy=owners)
 
     def _begin(self, delay_s: float = 0.0) -> None:
         from .loop import Loop

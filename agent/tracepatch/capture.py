@@ -38,6 +38,8 @@ from .secret_values import SCALARS, SEQUENCES, SecretValues
 NOT_CARD = 10**12
 """Integers below it are no card numbers."""
 
+MAX_SIGNATURES = 4096
+
 _UNREADABLE = Mark("unreadable", {})
 """Shared: made before it is needed, as where the stack or the memory is at its end nothing can be made."""
 
@@ -51,7 +53,7 @@ class Capturer:
     """Captures the values of one trace."""
 
     __slots__ = (
-        "_characters", "_clean", "_items", "_known", "_reader", "_redactor", "_repr", "_secrets", "_text", "_window",
+        "_characters", "_clean", "_harmless", "_items", "_known", "_reader", "_redactor", "_repr", "_secrets", "_text", "_window",
         "weight",
     )  # fmt: skip
 
@@ -70,6 +72,8 @@ class Capturer:
         self._redactor = redactor
         self._clean = redactor.clean
         self._known = redactor.names
+        self._harmless: set[tuple[str, ...]] = set()
+        """Signatures without a name that makes a value secret."""
 
     # -- what the recorder calls
 
@@ -118,6 +122,11 @@ class Capturer:
         locals.
         """
         try:
+            names = tuple(names)
+            if names in self._harmless:
+                return self._plain(names, values)
+            if self._secrets.harmless(names) and len(self._harmless) < MAX_SIGNATURES:
+                self._harmless.add(names)
             pairs = [(name, values[name]) for name in names]
             hidden = self._secrets.among(pairs)
             if hidden is None:
@@ -131,10 +140,27 @@ class Capturer:
                 raise  # a signal handler's: the application's
             return [_UNREADABLE for _ in names]
 
+    def _plain(self, names: Sequence[str], values: Mapping[str, Any]) -> list[Plain]:
+        """Return the plain forms of arguments none of whose names matters; the hottest path, so scalars stay inside."""
+        value = self.value
+        if self._repr or self._redactor.numeric:
+            return [value(values[name]) for name in names]
+        shown: list[Plain] = []
+        for name in names:
+            item = values[name]
+            kind = type(item)
+            if item is None or kind is bool or kind is float or (kind is int and -NOT_CARD < item < NOT_CARD):
+                shown.append(item)
+            else:
+                shown.append(value(item))
+        return shown
+
     def returned(self, function_name: str, value: Any) -> Plain:
         """Return the plain form of what a function returned, redacted when its own name (`get_token`) is secret."""
         try:
             kind = type(value)
+            if (value is None or kind is bool) and not self._repr:
+                return value  # type: ignore[no-any-return]
             if self._redactor.function_secret(function_name, kind is str or kind is bytes):
                 return self._secret(value)
         except Exception as error:
@@ -203,6 +229,7 @@ class Capturer:
         return self._reader.read(args if len(args) > 1 else first, 0, walk)
 
     def _line(self, text: str, walk: Walk) -> Plain:
+        self._redactor.heed(text[: self._window])
         return self._cut(text) if self._repr else self._reader.read_str(text, 0, walk)
 
     # -- mode repr

@@ -33,6 +33,8 @@ class Config:
     """Packages that count as application code wherever they are installed."""
     runtime_dir: str | None = None
     """Folder of socket and files; None: `/tmp/tracepatch-<euid>`."""
+    policy: str | None = None
+    """File that `policy` reads; None: the defaults."""
     disabled: bool = False
     problems: tuple[str, ...] = ()
     """A sentence for each variable that was left out."""
@@ -134,7 +136,7 @@ def _otel_attribute(name: str) -> Callable[[str], str | None]:
     return lambda text: _labels(text).get(name)
 
 
-def _folder(text: str) -> str:
+def _path(text: str) -> str:
     if "\0" in text:
         raise ValueError("a path cannot hold a zero byte")
     return os.path.abspath(text)
@@ -149,7 +151,8 @@ VARIABLES: tuple[tuple[str, str, Callable[[str], Any]], ...] = (
     ("TRACEPATCH_SERVICE", "service", _as_is),
     ("TRACEPATCH_LABELS", "labels", _labels),
     ("TRACEPATCH_VERSION", "version", _as_is),
-    ("TRACEPATCH_RUNTIME_DIR", "runtime_dir", _folder),
+    ("TRACEPATCH_RUNTIME_DIR", "runtime_dir", _path),
+    ("TRACEPATCH_POLICY", "policy", _path),
     ("TRACEPATCH_DISABLE", "disabled", _switch),
     ("OTEL_SERVICE_NAME", "service", _as_is),
     ("OTEL_RESOURCE_ATTRIBUTES", "service", _otel_attribute("service.name")),

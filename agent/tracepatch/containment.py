@@ -123,8 +123,8 @@ def ours(error: BaseException) -> bool:
     runs no user code, so such a frame can only belong to a handler. `PyThreadState_SetAsyncExc` leaves no frame,
     but a type of its own.
     """
-    if not isinstance(error, Exception):
-        return False
+    if not isinstance(error, Exception) or isinstance(error, TimeoutError):
+        return False  # nothing of ours can time out: a deadline of the application's, set from another thread
     module = type.__getattribute__(type(error), "__module__")
     if not isinstance(module, str):
         return False

@@ -13,7 +13,7 @@ from tracepatch_shared.errors import Disabled, InternalError, MessageError, Trac
 from tracepatch_shared.limits import MAX_COUNT
 from tracepatch_shared.messages import MAX_REQUEST_BYTES, Message, error, field, unpack
 
-from . import containment, journal, killswitch
+from . import containment, journal, killswitch, spool
 from .endpoint import Endpoint
 from .held import Held
 from .identity import Identity
@@ -185,6 +185,7 @@ class Desk:
             trace = self._held.forget(trace_id)
             if trace is not None:
                 self._post.forget(trace_id)
+                spool.take_back(self._endpoint.folder, trace)
                 journal.audit(
                     "handed over trace=%s probe=%s operator=%s", trace_id, trace.probe_id, trace.operator
                 )

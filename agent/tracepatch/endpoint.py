@@ -234,13 +234,13 @@ def default_folder() -> str:
     return f"/tmp/tracepatch-{os.geteuid()}"
 
 
-def write_whole(file: str, content: bytes) -> None:
-    """Write a file, 0600, that appears under its name only when it is complete."""
+def write_whole(file: str, *content: bytes) -> None:
+    """Write a file, 0600, from its parts, that appears under its name only when it is complete."""
     draft = f"{file}.new"
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o600)
     try:
         with open(descriptor, "wb") as out:
-            out.write(content)
+            out.writelines(content)
         os.replace(draft, file)
     except BaseException:
         remove(draft)

@@ -32,6 +32,8 @@ class Trace:
     ended: bool = False
     status: str = OPEN
     reason: str | None = None
+    spooled: bool | None = None
+    """Whether a copy lies in the spool; None: not tried yet."""
 
     @property
     def held_bytes(self) -> int:

@@ -64,11 +64,12 @@ class LocalRecording:
         if token is None:
             return
         recording = self._recording
-        try:
-            current.reset(token)
-        except ValueError:
-            pass  # ended in another Context than it began in
-        current.set(self._before)
+        if current.get() is recording:
+            # Not when it ends in another Context than it began in, or before a block that began inside it.
+            before = self._before
+            while before is not None and before.done:
+                before = before.outer
+            current.set(before)
         recording.end(records.TRIPPED if recording.full else records.COMPLETE, recording.reason)
         self._core.end_inside(recording, self._caller())
         self._core.release()

@@ -179,6 +179,7 @@ class Loop:
                 self._roster.expire()
                 self._desk.answer(sender, frames, self._clock())
         self._send()
+        self._write_down_early()
         self._roster.tell_counters()
 
     def _report(self) -> None:
@@ -239,7 +240,7 @@ class Loop:
             self._send()
 
     def _write_down(self) -> None:
-        traces = self._held.finished()
+        traces = [trace for trace in self._held.finished() if not trace.spooled]
         if traces and self.reachable:
             try:
                 left_out = spool.write(self.endpoint.folder, self._desk.agent(), traces)
@@ -248,6 +249,20 @@ class Loop:
                 return
             if left_out:
                 journal.warning("%d traces found no room in the spool and are lost", left_out)
+
+    def _write_down_early(self) -> None:
+        """Write down what ended and is on its way to nobody: a process that is killed has no time for it."""
+        traces = [
+            trace
+            for trace in self._held.traces.values()
+            if trace.ended and trace.spooled is None and not self._post.brings(trace.trace_id)
+        ]
+        if traces:
+            try:
+                spool.write(self.endpoint.folder, self._desk.agent(), traces)
+            except (OSError, Unreachable):  # tried again at exit, and said then
+                for trace in traces:
+                    trace.spooled = bool(trace.spooled)
 
     def _give_back(self) -> None:
         if self.reachable:

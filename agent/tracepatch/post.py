@@ -118,6 +118,10 @@ class Post:
             if not receiver.deliveries and not receiver.letters:
                 del self._receivers[receiver.address]
 
+    def brings(self, trace_id: str) -> bool:
+        """Return whether a trace is on its way to a controller, or waits for its acknowledgement."""
+        return any(trace_id in receiver.deliveries for receiver in self._receivers.values())
+
     def owes(self) -> bool:
         """Return whether a controller that is there has not acknowledged a trace, or not got a letter."""
         return bool(self._receivers)

@@ -10,5 +10,8 @@ TEXT: Final = ".".join(map(str, sys.version_info[:3]))
 MONITORING: Final = sys.version_info >= (3, 12)
 """sys.monitoring exists (PEP 669)."""
 
+LIVE_LOCALS: Final = sys.version_info >= (3, 13)
+"""A frame's `f_locals` is a view (PEP 667); before, a dictionary that the frame keeps."""
+
 RESUME_OPCODE: Final = sys.version_info >= (3, 11)
 """A frame starts at a RESUME instruction; before, `f_lasti` is -1 then."""

@@ -230,6 +230,9 @@ class Reader:
                     captured.append(self.secret(item))
                 # The first of a pair names the second, as in ASGI's headers; `--password` names what follows it.
                 first = (length == 2 and not number) or (type(item) is str and item[:1] == "-")
+                if length == 3 and number == 1:
+                    # httpx keeps a header as its name, its name in lower case, and its value.
+                    first = self._secrets.named_by(taken[0])
                 hide = ordered and first and not hide and self._secrets.named_by(item)
             walk.inside.pop()
         if len(captured) == length:

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from contextvars import ContextVar
 from functools import partial
+from inspect import CO_OPTIMIZED
 from time import perf_counter_ns, time_ns
 from types import CodeType, CoroutineType, FrameType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from tracepatch_shared.limits import OPTIONS, Capture, Limits
 from tracepatch_shared.records import CALL, COMPLETE, OPEN, RAISE, RETURN, TRIPPED
 
+from . import pyversion
 from .codes import APPLICATION, HIDDEN, CodeTable, Entry, Scope
 from .runners import Node, Runners
 
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 
 current: ContextVar[Recording | None] = ContextVar("tracepatch", default=None)
 """The recording of this Context; a finished one (`done`) counts as none."""
+
+_SNAPSHOT = pyversion.MONITORING and not pyversion.LIVE_LOCALS
+"""`f_locals` is a copy that the frame keeps (3.12; before, the trace hook makes and needs it in any case)."""
 
 EVENT_BYTES = 400
 """What one call weighs as Python tuples until the agent thread packs it, texts and containers not counted
@@ -61,6 +66,7 @@ class Recording(Runners):
         self.limits = limits
         self.done = False
         """Nothing is recorded any more; set once, by whoever ends the trace."""
+        self._to_end = [True]
         self.full = False
         """An ending limit has tripped: no new calls, but open nodes are followed to their end."""
         self.reason: str | None = None
@@ -87,8 +93,9 @@ class Recording(Runners):
 
     def start_frame(self, code: CodeType, frame: FrameType) -> Node | None:
         """A function, generator or coroutine begins; return its node when it is recorded."""
-        if self.outer is not None and not self.outer.done:
-            self.outer.start_frame(code, frame)
+        outer = self.outer
+        if outer is not None and not outer.done:
+            outer.start_frame(code, frame)
         if self.full:
             return None
         entry = self._codes.get(id(code)) or self._codes.add(code, frame)
@@ -106,7 +113,10 @@ class Recording(Runners):
             return None
         self.calls += 1
         if self._arguments and entry.arguments:
-            plain = self._capturer.arguments(entry.arguments, frame.f_locals)
+            values = frame.f_locals
+            plain = self._capturer.arguments(entry.arguments, values)
+            if _SNAPSHOT and code.co_flags & CO_OPTIMIZED:
+                values.clear()  # the frame keeps this copy: what the function deletes would live on
         else:
             plain = None
         self.events.append((CALL, node.runner, perf_counter_ns(), node, plain))
@@ -117,8 +127,9 @@ class Recording(Runners):
 
     def leave_by_return(self, frame_id: int, value: object) -> Node | None:
         """The frame returned `value`; return its node when it was recorded."""
-        if self.outer is not None and not self.outer.done:
-            self.outer.leave_by_return(frame_id, value)
+        outer = self.outer
+        if outer is not None and not outer.done:
+            outer.leave_by_return(frame_id, value)
         now = perf_counter_ns()
         node = self.leave(frame_id)
         if node is None:
@@ -138,8 +149,9 @@ class Recording(Runners):
 
     def leave_raised(self, frame_id: int, raised: tuple[str, Any]) -> Node | None:
         """The frame was unwound by an exception of which this was captured."""
-        if self.outer is not None and not self.outer.done:
-            self.outer.leave_raised(frame_id, raised)
+        outer = self.outer
+        if outer is not None and not outer.done:
+            outer.leave_raised(frame_id, raised)
         now = perf_counter_ns()
         node = self.leave(frame_id)
         if node is None:
@@ -151,23 +163,36 @@ class Recording(Runners):
         return node
 
     def suspend(self, frame_id: int) -> bool:
-        if self.outer is not None and not self.outer.done:
-            self.outer.suspend(frame_id)
+        outer = self.outer
+        if outer is not None and not outer.done:
+            outer.suspend(frame_id)
+        self._waiting += 2  # and its resumption: a trace may yield for ever without a call
+        if self._waiting >= WAKE_EVENTS:
+            was_full = self.full
+            if self._weigh() and was_full:
+                # What is open is followed to its end, but its yields and suspensions have no bound of their own.
+                self.end(TRIPPED, "max_bytes")
+                return False
         return super().suspend(frame_id)
 
     def resume(self, frame_id: int) -> None:
-        if self.outer is not None and not self.outer.done:
-            self.outer.resume(frame_id)
+        outer = self.outer
+        if outer is not None and not outer.done:
+            outer.resume(frame_id)
         super().resume(frame_id)
 
     def follows(self, frame_id: int) -> bool:
         """Tell whether the end of this frame matters."""
-        return frame_id in self.open or (self.outer is not None and self.outer.follows(frame_id))
+        outer = self.outer
+        return frame_id in self.open or (outer is not None and outer.follows(frame_id))
 
     def restore(self) -> None:
-        """This one has ended: put back what the Context carried before."""
-        outer = self.outer
-        current.set(None if outer is None or outer.done else outer)
+        """This one ends: put back what this Context carried before, unless it carries another one by now."""
+        if current.get() is self:
+            outer = self.outer
+            while outer is not None and outer.done:
+                outer = outer.outer
+            current.set(outer)
 
     def raised(self, exception: BaseException) -> tuple[str, Any]:
         """Return type name and captured message of an exception."""
@@ -190,25 +215,31 @@ class Recording(Runners):
 
     def finish(self) -> None:
         """The root has ended (application thread)."""
+        self.restore()  # first: once it is done, the agent thread makes it forget what was there before
         self.end(TRIPPED if self.full else COMPLETE, self.reason)
 
     def end(self, status: str, reason: str | None) -> None:
         """Record nothing from now on; idempotent, any thread."""
-        if self.done:
+        try:
+            self._to_end.pop()  # atomic: of two threads that end it, one does
+        except IndexError:
             return
         self.status = status
         self.reason = reason
         self.ended_ns = perf_counter_ns()
+        on_end = self.on_end
         self.done = True
-        if self.on_end is not None:
-            self.on_end(self)
+        if on_end is not None:
+            on_end(self)
         self._wake()
 
     def forget(self) -> None:
         """Let go of all but `done`: copies of the Context may keep this object for as long as they like."""
         for table in (self.events, self.open, self.current, self.spawned, self.handed):
             table.clear()
-        self.root = self.last = self.root_node = self.outer = None
+        self.root = self.last = self.root_node = None
+        if self.outer is not None and self.outer.done:
+            self.outer = None
         self.on_end = self.on_hand_off = None
 
     # ---- what waits to be packed --------------------------------------------------------------------------------
@@ -224,11 +255,14 @@ class Recording(Runners):
         self._weight_seen = self._capturer.weight
         self._waiting = 0
 
-    def _weigh(self) -> None:
+    def _weigh(self) -> bool:
+        """Wake the agent thread; return whether the trace holds more bytes than it may."""
         self._waiting = 0
-        if self.held_bytes + self.packed_bytes > self._max_bytes:
+        over = self.held_bytes + self.packed_bytes > self._max_bytes
+        if over:
             self.fill("max_bytes")
         self._wake()
+        return over
 
     # ---- starts of other runners --------------------------------------------------------------------------------
 

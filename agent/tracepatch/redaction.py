@@ -17,12 +17,25 @@ import re
 from dataclasses import dataclass
 
 from .secret_names import MAX_NAME, is_predicate, is_secret, is_secret_phrase, listed, words
-from .secret_texts import credentials, find, forms, inner, is_card, searched, suspect
+from .secret_texts import (
+    base64_cores,
+    base64_run,
+    credentials,
+    find,
+    forms,
+    inner,
+    introduced,
+    is_card,
+    searched,
+    suspect,
+)
 
 REDACTED = "[redacted]"
 MIN_PART = 4
 MAX_PARTS = 128
 """Texts, their encoded forms among them, that are looked for in every other text: about 30 ns each."""
+MAX_CORES = 64
+"""Texts that are looked for as the inside of base64, each in up to six forms."""
 MAX_WORDS = 4_096
 MAX_REMEMBERED = 1_024
 """Characters of a remembered text; a longer one is known by its beginning."""
@@ -57,7 +70,7 @@ class Redactor:
     """What is secret in one trace, and what of it was seen."""
 
     __slots__ = (
-        "_clean", "_extra", "_functions", "_numbers", "_parts", "_remembered", "_whole", "_words",
+        "_clean", "_cores", "_extra", "_functions", "_numbers", "_parts", "_remembered", "_whole", "_words",
         "enabled", "names", "numeric", "wary",
     )  # fmt: skip
 
@@ -74,6 +87,7 @@ class Redactor:
         self._clean: set[str] = set()
         self._remembered: set[str] = set()
         self._parts: list[str] = []
+        self._cores: list[str] = []
         self._words: set[str] = set()
         self._whole: set[str] = set()
         self._numbers: set[str] = set()
@@ -112,13 +126,31 @@ class Redactor:
         for number, part in enumerate(credentials(secret)):
             if number and len(part) < MIN_PART:
                 continue
-            if self._add(part) and len(part) >= MIN_PART and not (part.isascii() and part.isalnum()):
+            if not self._add(part):
+                continue
+            self.remember_bytes(part.encode("utf-8", "replace"))
+            if len(part) >= MIN_PART and not (part.isascii() and part.isalnum()):
                 for form in forms(part[:MAX_REMEMBERED]):
                     self._add(form)
         for part in inner(secret):
             self._add(part)
         if len(secret) <= MAX_REMEMBERED and len(self._remembered) < MAX_WORDS:
             self._remembered.add(secret)
+
+    def heed(self, message: str) -> None:
+        """Remember what the prose of an exception's message calls a secret."""
+        if self.enabled:
+            for part in introduced(message, self.names_secret):
+                self.remember(part)
+
+    def remember_bytes(self, secret: bytes) -> None:
+        """Redact base64 that has this secret in it, as in a Basic credential or a token made of random bytes."""
+        if self.enabled and len(set(secret)) > 3:
+            for core in base64_cores(secret[:MAX_REMEMBERED]):
+                if len(self._cores) < MAX_CORES and core not in self._cores:
+                    self._cores.append(core)
+                    self._clean = set()
+                    self.wary = True
 
     def remember_number(self, number: int) -> None:
         """Redact an integer of four digits or more wherever it comes again as a whole value or word."""
@@ -182,6 +214,9 @@ class Redactor:
         for part in self._parts:
             if part in text:
                 return True
+        for core in self._cores:
+            if core in text:
+                return True
         return bool(self._words) and not self._words.isdisjoint(_TOKEN.findall(text))
 
     def redact(self, text: str, upto: int) -> tuple[str, int, bool]:
@@ -208,6 +243,11 @@ class Redactor:
                 stop = at + len(part) if len(part) < MAX_REMEMBERED else length
                 spans.append((at, stop))
                 at = text.find(part, stop)
+        for core in self._cores:
+            at = text.find(core)
+            while at >= 0:
+                spans.append(base64_run(text, at, at + len(core)))
+                at = text.find(core, spans[-1][1])
         if self._words:
             spans.extend(found.span() for found in _TOKEN.finditer(text) if found[0] in self._words)
         if spans:

@@ -25,6 +25,7 @@ from __future__ import annotations
 from _thread import get_ident
 from collections import deque
 from collections.abc import Callable
+from inspect import CO_ASYNC_GENERATOR
 from time import perf_counter_ns
 from types import CodeType
 from typing import Any, Protocol
@@ -46,7 +47,7 @@ class Frame(Protocol):
 class Node:
     """One call while it is open; `number` is given by the stream's writer."""
 
-    __slots__ = ("elided", "entry", "frame_id", "number", "runner", "saved", "visible")
+    __slots__ = ("elided", "entry", "frame_id", "holder", "number", "runner", "saved", "visible")
 
     def __init__(self, entry: Entry, frame_id: int, runner: Runner, visible: bool) -> None:
         self.entry = entry
@@ -56,12 +57,15 @@ class Node:
         self.elided = 0
         self.number = -1
         self.saved: list[Node] | None = None
+        """What a generator that has yielded took off its stack: itself and all above it."""
+        self.holder: Node | None = None
+        """The generator that took this node with it."""
 
 
 class Runner:
     """A stack of nodes; shown as a branch of the trace once it has a visible node."""
 
-    __slots__ = ("kind", "link", "name", "number", "outer", "parent", "running", "shown", "stack")
+    __slots__ = ("kind", "link", "name", "number", "outer", "parent", "running", "shown", "stack", "thrown")
 
     def __init__(self, kind: str, name: str, parent: Node | None, link: str) -> None:
         self.kind = kind
@@ -72,6 +76,9 @@ class Runner:
         self.outer: Runner | None = None
         self.running = False
         self.shown = False
+        self.thrown = False
+        """It was woken up by a throw, from the inside out: its root has not gone on, so a yield of any of its coroutines
+        suspends it."""
         self.number = -1
 
 
@@ -148,6 +155,8 @@ class Runners:
             return None
         if node.saved is not None:
             self._reenter(node)
+        elif node.holder is not None:
+            self._reenter(node.holder)
         runner = node.runner
         stack = runner.stack
         while stack:
@@ -168,7 +177,7 @@ class Runners:
             return False
         runner = node.runner
         stack = runner.stack
-        if stack and stack[0] is node:
+        if (stack and stack[0] is node) or (runner.thrown and node.entry.coroutine):
             if runner.running:
                 self._step_out(runner)
                 if runner.shown:
@@ -180,6 +189,8 @@ class Runners:
             if stack[index] is node:
                 node.saved = stack[index:]
                 del stack[index:]
+                for item in node.saved:
+                    item.holder = node
                 if node.visible:
                     self.events.append((YIELD, runner, self._clock(), node))
                 break
@@ -190,14 +201,27 @@ class Runners:
         node = self.open.get(frame_id)
         if node is None:
             return
-        if node.saved is not None:
-            self._reenter(node)
-        elif not node.runner.running:
+        runner = node.runner
+        stack = runner.stack
+        if runner.running:
+            if stack and stack[0] is node:
+                runner.thrown = False
+        elif node.saved is None or (
+            node.entry.code.co_flags & CO_ASYNC_GENERATOR and get_ident() not in self.current
+        ):
             # Its root, or (thrown into, which happens from the inside out) the innermost frame of the runner.
-            runner = node.runner
             self._step_in(runner, get_ident())
+            runner.thrown = not stack or stack[0] is not node
+            if runner.thrown:
+                for item in (*stack, *(node.holder.saved or () if node.holder is not None else ())):
+                    if item.entry.coroutine:
+                        self._watch(item.entry.code)
             if runner.shown:
                 self.events.append((RESUME, runner, self._clock()))
+        if node.saved is not None:
+            self._reenter(node)
+        elif node.holder is not None:
+            self._reenter(node.holder)
 
     def spawning(self, frame_id: int) -> None:
         """The current top node starts a task whose coroutine has this frame."""
@@ -205,7 +229,12 @@ class Runners:
         if runner is not None:
             node = _visible(runner)
             if node is not None:
-                self.spawned.setdefault(frame_id, node)
+                for above in reversed(runner.stack):
+                    if above is self.spawned.get(frame_id):
+                        return  # what starts the task calls the next: the first of them is right
+                    if above.entry.spawn is None:
+                        break  # an earlier coroutine that never ran was at this address
+                self.spawned[frame_id] = node
 
     def handing(self, code: CodeType) -> None:
         """The current top node has this code run by another thread."""
@@ -286,6 +315,7 @@ class Runners:
             # Nobody runs here (closed by the collector, or handed to a callback): it comes back where it was.
             runner = node.runner
         for item in saved or ():
+            item.holder = None
             item.runner = runner
             runner.stack.append(item)
         if node.visible:

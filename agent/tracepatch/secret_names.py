@@ -35,7 +35,7 @@ SECRET = listed("""
     ssn socialsecurity nationalid taxid passportnumber passportno
     accountnumber routingnumber iban bankaccount pemfile keyfile
     """)
-EXACT = listed("auth oauth pass pw pin pan sid sig salt sas")
+EXACT = listed("auth oauth pass pw pin pan sid sig salt sas userinfo")
 ENDINGS = (
     "password", "passwd", "passphrase", "passcode", "token", "secret", "cookie", "credential", "apikey", "secretkey",
     "accesskey", "privatekey", "sessionid", "cardnumber",

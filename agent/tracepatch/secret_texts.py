@@ -13,7 +13,7 @@ first `MAX_PLACES` are looked at.
 from __future__ import annotations
 
 import re
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -24,6 +24,8 @@ from .secret_names import listed
 MAX_PLACES = 400
 """`=` and `:`, and groups of digits, that are looked at in one text."""
 MAX_SECRET = 4_096
+MIN_CORE = 10
+"""Characters of base64, 60 bits, that are enough not to be met by chance."""
 
 # Every branch begins with a rare literal, so that sre skips from one candidate to the next.
 _HINT = re.compile(
@@ -51,11 +53,16 @@ _NAME_START = re.compile(r"%(?:25){0,3}(?:26|3[BbDdFf]|2[CcFf])")
 _VALUE = re.compile(r"[=:>]?[ \t]*(?:\r?\n[ \t]*(?=[\"'{\[]))?")
 _QUOTE = re.compile(r"[bBuUrR]{0,2}(\\*)([\"'`])")
 _LINE_END = re.compile(r"[\r\n]|\\+[rn]")
-_FIELD_END = re.compile(r"[\s&;]|\\+[rn]|%(?:25){0,3}26")
+_FIELD_END = re.compile(r"[\s&;]|\\+[rn]")
+_ENCODED_FIELD_END = re.compile(r"[\s&;]|\\+[rn]|%(?:25){0,3}26")
 _NUMBER_END = re.compile(r"[\s,}\])]")
 _BRACKET = re.compile(r"[\[{(]|[\]})]")
 _QUOTED = re.compile(r"[\"']([^\"']{4,})[\"']")
 _PAIR = re.compile(r"[(\[]\s{0,8}[bBuU]?([\"'])([\w.\- ]{2,64})\1\s{0,8},\s{0,8}[bBuU]?([\"'])")
+_INTRODUCED = re.compile(
+    r"(?<![\w-])(?:(\w{1,32})[ \t])?(\w[\w-]{1,64})(?=[ \t]{1,8}(?:(?:is|was|of|value)[ \t])?"
+    r"[bBuU]?([\"'`]?)([^\s\"'`]{6,}))"
+)
 _OPTION = re.compile(r"(?<![\w-])--?([A-Za-z][\w-]{1,64})[ \t]+([^\s\"']+|\"[^\"]*\"?|'[^']*'?)")
 _ELEMENT = re.compile(r"<([\w:.-]{2,64})(?:\s[^<>]{0,256})?>([^<]+)")
 _PART_NAME = re.compile(r"[ \t]*[\"']?([\w.\-\[\]]{1,64})")
@@ -65,9 +72,13 @@ _DSN = re.compile(r"[^\s\"'<>/]{1,256}@[\w\[(]")
 _AUTHORITY = re.compile(r"[^\s\"'<>`/?#\\]*")
 _SLASHED = re.compile(r"[^/?#:@]*:([^/?#@]+)")
 _URL = re.compile(r"[^\s\"'<>`\\]{0,1024}")
+_ENCODED_URL = re.compile(r"%((?:25){0,3})3[Aa](?:/|%\1(?:2[Ff])){2}")
+_ENCODED_MARK = re.compile(r"%((?:25){0,3})(?:3[AaFf]|40|2[Ff]|23)|[:@/?#&]")
 _DELIMITER = re.compile(r"[\s&;,#\"'<>)\]}\\]")
 _LIST_END = re.compile(r"[;&,\s]+")
 _CODE_POINT = re.compile(r"\\+(?:u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2}))")
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]*={0,2}")
+_BASE64_BACK = re.compile(r"[A-Za-z0-9+/_-]*")
 _UPPER_ESCAPE = re.compile(r"%[0-9A-F]{2}")
 
 _SCHEMES = listed("bearer basic token digest negotiate apikey ntlm")
@@ -124,6 +135,8 @@ def find(text: str, is_name: Names, is_phrase: Names) -> Iterator[Secret]:
             continue
         if text.startswith("://", found.start()):
             secret = _userinfo(text, found.start() + 3)
+        elif text[found.start()] == "%" and (url := _ENCODED_URL.match(text, found.start())):
+            secret = _encoded_userinfo(text, url.end(), url[1])
         else:
             secret = _after(text, found.start(), found.end(), is_name, is_phrase)
         if secret is not None:
@@ -180,6 +193,7 @@ def credentials(secret: str) -> Iterator[str]:
 def forms(part: str) -> Iterator[str]:
     """Yield how a text looks percent-encoded and decoded, and escaped and unescaped as in JSON and in a `repr`."""
     yield unquote_plus(part)
+    yield part.replace("+", " ")  # half decoded, as between the two steps of urllib's parse_qsl
     yield part.replace('"', '\\"')
     yield "".join(f"\\u{ord(c):04x}" if c > "~" else c for c in part)
     yield repr(part)[1:-1]
@@ -190,9 +204,28 @@ def forms(part: str) -> Iterator[str]:
         quote(part, "", errors="replace"),
         quote_plus(part, "", errors="replace"),
         quote(part, errors="replace"),
+        quote(part, " ", errors="replace"),
     ):
         yield quoted
         yield _UPPER_ESCAPE.sub(lambda escape: escape[0].lower(), quoted)
+
+
+def base64_cores(secret: bytes) -> Iterator[str]:
+    """Yield what every base64 text has in it whose content has `secret` in it, at each of the three offsets."""
+    for before in range(3):
+        core = b64encode(b"\0" * before + secret).decode("ascii").rstrip("=")
+        # Characters that carry bits of what stands before and after differ from one text to the next.
+        core = core[(0, 2, 3)[before] : len(core) if (before + len(secret)) % 3 == 0 else -1]
+        if len(core) >= MIN_CORE:
+            yield core
+            yield core.replace("+", "-").replace("/", "_")
+
+
+def base64_run(text: str, start: int, stop: int) -> tuple[int, int]:
+    """Return where the base64 text around a core begins and ends."""
+    before = _BASE64_BACK.match(text[max(0, start - MAX_SECRET) : start][::-1])
+    after = _BASE64.match(text, stop)
+    return start - (before.end() if before else 0), after.end() if after else stop
 
 
 def _shapes(text: str) -> Iterator[Secret]:
@@ -217,6 +250,17 @@ def _named_otherwise(text: str, is_name: Names) -> Iterator[Secret]:
             yield Secret(*found.span(2), found[2])
 
 
+def introduced(text: str, is_name: Names) -> Iterator[str]:
+    """Yield what a secret name introduces in prose: `invalid token 5f3a…`, `API key 'x…' has expired`.
+
+    For messages only: in other texts a word after `token` is as likely to be a word.
+    """
+    for found in _INTRODUCED.finditer(text):
+        value = found[4].rstrip(".,;:!?)")
+        if (found[3] or not value.isalpha()) and (is_name(found[2]) or is_name(f"{found[1]} {found[2]}")):
+            yield value
+
+
 def _after(text: str, at: int, start: int, is_name: Names, is_phrase: Names) -> Secret | None:
     """Return the secret that the separator at `at` introduces; its value begins at or after `start`."""
     name = _NAME_BACK.match(text[max(0, at - 96) : at][::-1])
@@ -239,9 +283,11 @@ def _after(text: str, at: int, start: int, is_name: Names, is_phrase: Names) -> 
     elif text[at] == ":":
         stop = _first(_NUMBER_END if closing else _LINE_END, text, start)
     else:
-        stop = _first(_FIELD_END, text, start)
+        # After a plain `=` an encoded `&` belongs to the value.
+        end = _ENCODED_FIELD_END if text[at] == "%" else _FIELD_END
+        stop = _first(end, text, start)
         if text[start:stop].lower() in _SCHEMES:
-            stop = _first(_FIELD_END, text, stop + 1)
+            stop = _first(end, text, stop + 1)
     part = text[start:stop]
     return Secret(start, stop, part) if part and part not in _NOTHING else None
 
@@ -340,6 +386,28 @@ def _userinfo(text: str, start: int) -> Secret | None:
         return Secret(start + len(user) + 1, start + at, password) if password else None
     # A lone user is often the name of an account (`ssh://git@`): hidden here, but looked for only when it is long.
     return Secret(start, start + at, user if len(user) >= 16 else "") if user else None
+
+
+def _encoded_userinfo(text: str, start: int, level: str) -> Secret | None:
+    """Return the password of a percent-encoded URL, `level` is the `25`s of its encoding, or its lone user."""
+    run = _URL.match(text, start)
+    colon = at = -1
+    after = start
+    for found in _ENCODED_MARK.finditer(text, start, start if run is None else run.end()):
+        if found[0][0] == "%" and found[1] != level:
+            continue
+        mark = found[0][-2:].upper()
+        if mark == "3A" or mark[-1] == ":":
+            if colon < 0:
+                colon, after = found.start(), found.end()
+        elif mark == "40" or mark[-1] == "@":
+            at = found.start()
+        else:
+            break
+    if at < after:
+        return None
+    part = text[after:at]
+    return Secret(after, at, part if colon >= 0 or len(part) >= 16 else "") if part else None
 
 
 def _is_credential(scheme: str, value: str) -> bool:

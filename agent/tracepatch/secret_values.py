@@ -43,6 +43,10 @@ class SecretValues:
         """Tell whether a value is a name that was met in this trace, as in the pair `("password", "username")`."""
         return type(value) is str and value.isidentifier() and self._names.get(value) is False
 
+    def harmless(self, names: tuple[str, ...]) -> bool:
+        """Tell whether no value beside these names can be secret because of one of them."""
+        return not any(name in _NAME_KEYS or self.named_by(name) for name in names)
+
     def among(self, pairs: list[Any]) -> list[bool] | None:
         """Tell which values of name-value pairs are secret, None for none; remember them before any is captured.
 
@@ -80,6 +84,7 @@ class SecretValues:
             head = bytes(value[: self._window])
             self._redactor.remember(head.decode("utf-8", "backslashreplace"))
             self._redactor.remember(repr(head)[2:-1])
+            self._redactor.remember_bytes(head)
         elif kind is int:
             self._redactor.remember_number(value)
         elif depth and id(kind) in SEQUENCES:

@@ -1,4 +1,8 @@
-"""Where a process that ends leaves the traces that nobody took: `DIR/spool/<trace_id>.tps`.
+"""Where a process leaves the traces that nobody takes: `DIR/spool/<trace_id>.tps`.
+
+A trace that ended and is on its way to nobody is written at once, because most processes end without warning: a signal's
+default action (uvicorn's way out after SIGTERM, too) runs no exit hook. The agent still holds it, and whoever takes it
+from there has the file removed. At exit the rest follows.
 
 A spool file is one msgpack map, then the trace's stream as it came:
 
@@ -6,8 +10,8 @@ A spool file is one msgpack map, then the trace's stream as it came:
     <the stream: packed records, see docs/protocol.md>
 
 Files are 0600 in a folder 0700, appear under their name only when complete, and all of them together keep to
-`MAX_TOTAL_BYTES`: what is there stays, what does not fit is left out and said in the log. Whoever collects a file
-removes it.
+`MAX_TOTAL_BYTES`: what is there stays, what does not fit is left out, which the log says at exit. Whoever collects a
+file removes it.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ from typing import Any
 
 from tracepatch_shared.messages import pack
 
-from .endpoint import prepare_folder, write_whole
+from .endpoint import prepare_folder, remove, write_whole
 from .held import Trace
 
 FOLDER = "spool"
@@ -33,6 +37,7 @@ def write(folder: str, agent: dict[str, Any], traces: list[Trace]) -> int:
     files, used = _used(spool)
     left_out = 0
     for trace in traces:
+        trace.spooled = False
         header = pack(
             {
                 "type": "spool",
@@ -47,10 +52,21 @@ def write(folder: str, agent: dict[str, Any], traces: list[Trace]) -> int:
         if files >= MAX_FILES or used + needed > MAX_TOTAL_BYTES:
             left_out += 1
             continue
-        write_whole(os.path.join(spool, trace.trace_id + SUFFIX), b"".join((header, *trace.pieces)))
+        write_whole(_file(folder, trace), header, *trace.pieces)
+        trace.spooled = True
         files += 1
         used += needed
     return left_out
+
+
+def take_back(folder: str, trace: Trace) -> None:
+    """Remove the copy of a trace that somebody has taken."""
+    if trace.spooled:
+        remove(_file(folder, trace))
+
+
+def _file(folder: str, trace: Trace) -> str:
+    return os.path.join(folder, FOLDER, trace.trace_id + SUFFIX)
 
 
 def _used(spool: str) -> tuple[int, int]:

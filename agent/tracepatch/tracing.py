@@ -24,6 +24,7 @@ from tracepatch_shared.targets import Target
 from .capture import Capturer
 from .codes import CodeTable, Scope
 from .cores import Core, core
+from .policy import DEFAULT, Policy
 from .probe import Probe
 from .recording import Recording, current
 from .redaction import Redactor
@@ -76,10 +77,14 @@ class _Trigger:
     def aim(self, functions: Iterable[Function]) -> None:
         """Set the trigger on functions that it is not set on yet (agent thread, or the thread that imports)."""
         for function in functions:
+            if self.off:
+                return
             if id(function.code) not in self.names:
                 self.names[id(function.code)] = f"{function.module}:{function.name}"
                 self.functions.append(function)
                 self._tracing.core.aim(function, self)
+                if self.off:  # disarmed meanwhile by the agent thread, which did not see this one
+                    self._tracing.core.unaim(function, self)
 
     def unaim(self) -> None:
         """Remove the trigger from all functions; whoever is in it just now begins nothing any more."""
@@ -115,7 +120,7 @@ class _Trigger:
             probe.slots.append(slot)
             probe.passed_over += 1
             return False
-        capturer = Capturer(probe.capture, Redactor())
+        capturer = Capturer(probe.capture, Redactor(tracing.policy.redaction))
         if self._codes is None:
             self._codes = CodeTable(tracing.scope(probe, self.functions), tracing.core.prepare)
         recording = Recording(
@@ -149,9 +154,11 @@ class Tracing:
         *,
         packages: Iterable[str] = (),
         identity: dict[str, Any] | None = None,
+        policy: Policy = DEFAULT,
     ) -> None:
         """`wake` may be called from any thread; `identity` goes into each stream's head."""
         self.wake = wake
+        self.policy = policy
         self.recordings: dict[Recording, _Live] = {}
         self._core: Core | None = None
         self._packages = tuple(packages)

@@ -59,6 +59,7 @@ SUCCESSOR_S = 1.5
 """After the last process ended the session waits so long for one that takes its place (a recycled worker)."""
 
 SCAN_S = 1.0
+LINGER_MS = 200
 _TICK_S = 0.25
 _MAX_FAULTS = 20
 _GONE = "the probe does not live there any more"
@@ -188,7 +189,9 @@ class Attachment:
         if self.finishing:
             if now >= self._disarmed_at:
                 self._disarmed_at = float("inf")
-                self._disarm()
+                for member in self.members:
+                    if member.lives:
+                        self._disarm(member)
             return
         if now > self._expires_at + 2.0:
             self._finish("ttl")
@@ -268,6 +271,8 @@ class Attachment:
             if member.joined:
                 self.members.remove(member)
         elif member.lives:
+            # A stopped process reads what waits for it once it goes on: first `arm` perhaps, and then this.
+            self._disarm(member)
             member.end(LOST, reason, message)
             self._post.put(AgentLost(agent=member.agent, reason=reason, message=message))
         for trace in list(member.intake.open.values()):
@@ -285,7 +290,7 @@ class Attachment:
             self._poller.unregister(member.line.socket)
             self._poller.unregister(member.line.monitor)
             member.watch_until = 0.0
-            member.line.close()
+            member.line.close(linger_ms=LINGER_MS)
 
     def _give_up(self, member: Member) -> None:
         for trace in list(member.intake.open.values()):
@@ -428,15 +433,9 @@ class Attachment:
         if why == "count" and sum(member.lives for member in self.members) == 1:
             self._disarmed_at = now + OWN_END_S
 
-    def _disarm(self) -> None:
-        for member in self.members:
-            if member.lives:
-                request = {
-                    "probe_ids": [self.probe_id],
-                    "operator": self.probe["operator"],
-                    "everybody": False,
-                }
-                member.line.send({"type": "disarm", **request})
+    def _disarm(self, member: Member) -> None:
+        request = {"probe_ids": [self.probe_id], "operator": self.probe["operator"], "everybody": False}
+        member.line.send({"type": "disarm", **request})
 
     def _serve(self) -> None:
         """Send acknowledgements until the caller closes, and wait until the agents have read them."""

@@ -167,7 +167,9 @@ class _Supplier:
         self.metas: dict[str, TraceMeta] = {}
         self.ready: deque[tuple[Assembly, bool]] = deque()
         self._intake = Intake()
-        self._owed: set[str] = set()
+        self._owed: set[str] | None = None
+        """Traces that are still to come; None until the agent has said which."""
+        self._early: list[Message] = []
 
     def take(self, message: Message) -> None:
         """Take one message; `over` is set once nothing is owed any more."""
@@ -177,7 +179,12 @@ class _Supplier:
                 self.metas = {meta.trace_id: meta for meta in each(message, "traces", meta_from_wire)}
                 self._owed = set(self.metas)
                 self.over = not self._owed
-        elif kind in ("chunk", "finished") and message.get("trace_id") in self._owed:
+                early, self._early = self._early, []
+                for piece in early:
+                    self.take(piece)
+        elif kind in ("chunk", "finished") and self._owed is None:
+            self._early.append(message)
+        elif kind in ("chunk", "finished") and self._owed and message.get("trace_id") in self._owed:
             trace = self._intake.take(message)
             if trace is None or trace.chunks is None:
                 return

@@ -109,13 +109,13 @@ class Line:
         """Return whether nobody listens at the socket any more; always False for other than local endpoints."""
         return self.place is not None and knock(self.place.path) in ("refused", "gone")
 
-    def close(self) -> None:
-        """Close the socket; what was not sent yet is lost (`flush` first)."""
+    def close(self, *, linger_ms: int = 0) -> None:
+        """Close the socket; what was not sent within `linger_ms` is lost. Returns at once."""
         if self._monitor is not None:
             self._socket.disable_monitor()
             self._monitor.close(0)
             self._monitor = None
-        self._socket.close()
+        self._socket.close(linger_ms)
         if self._address:
             self._address.close()
 

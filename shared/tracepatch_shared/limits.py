@@ -108,7 +108,9 @@ def _from_wire(defaults: Any, ceilings: Any, wire: object) -> tuple[Any, list[st
             raise MessageError(f"limit {field.name} must be a positive number, not {value!r}")
         ceiling = getattr(ceilings, field.name)
         if value > ceiling:
-            lowered.append(f"{field.name} {_shown(field.name, value)} is above the ceiling: {_shown(field.name, ceiling)} holds")
+            lowered.append(
+                f"{field.name} {_shown(field.name, value)} is above the ceiling: {_shown(field.name, ceiling)} holds"
+            )
             value = ceiling
         chosen[field.name] = number(value)
     return replace(defaults, **chosen), lowered

@@ -40,7 +40,9 @@ def unpack(frame: bytes, *, max_bytes: int = MAX_REQUEST_BYTES) -> Message:
     if len(frame) > max_bytes:
         raise MessageError(f"a message of {len(frame)} bytes is larger than the {max_bytes} allowed")
     try:
-        message = msgpack.unpackb(frame, raw=False, strict_map_key=True, max_ext_len=0, unicode_errors="replace")
+        message = msgpack.unpackb(
+            frame, raw=False, strict_map_key=True, max_ext_len=0, unicode_errors="replace"
+        )
     except Exception as error:  # noqa: BLE001 - msgpack raises a dozen unrelated types for bad input
         raise MessageError(f"a message is not msgpack: {type(error).__name__}") from None
     if not isinstance(message, dict):
@@ -60,7 +62,9 @@ def field(message: Message, name: str, kind: type | tuple[type, ...], default: A
         return default
     value = message[name]
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise MessageError(f"{message.get('type', 'message')}: field {name!r} cannot be {type(value).__name__}")
+        raise MessageError(
+            f"{message.get('type', 'message')}: field {name!r} cannot be {type(value).__name__}"
+        )
     return value
 
 

@@ -82,23 +82,28 @@ class Core(Protocol):
         """Forget everything and leave no event set; takes no lock, does not raise."""
 
 
-_core: Core | None = None
+_made: dict[str, Core] = {}
 
 
 def core() -> Core:
     """Return the process's core, made on first use; raise `UsageError` when the forced one is not there."""
-    global _core
-    if _core is None:
-        _core = _choose(os.environ.get("TRACEPATCH_CORE", ""))
-    return _core
+    made = _made.get("core")
+    if made is None:
+        # Atomic: of several threads that come first together, all get the same one.
+        made = _made.setdefault("core", _choose(os.environ.get("TRACEPATCH_CORE", "")))
+    return made
 
 
 def _choose(forced: str) -> Core:
     best = "monitoring" if pyversion.MONITORING else "profile"
     if forced not in ("", "monitoring", "profile", "native"):
-        raise UsageError(f"TRACEPATCH_CORE={forced!r} is not a core: use monitoring or profile, or leave it unset")
+        raise UsageError(
+            f"TRACEPATCH_CORE={forced!r} is not a core: use monitoring or profile, or leave it unset"
+        )
     if forced and forced != best:
-        raise UsageError(f"TRACEPATCH_CORE={forced} is not available on Python {pyversion.TEXT}: {best} is, leave it unset")
+        raise UsageError(
+            f"TRACEPATCH_CORE={forced} is not available on Python {pyversion.TEXT}: {best} is, leave it unset"
+        )
     if pyversion.MONITORING:
         from .monitoring import MonitoringCore
 

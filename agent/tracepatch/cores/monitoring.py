@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from contextlib import contextmanager
 from sys import _getframe
 from time import perf_counter, perf_counter_ns, sleep
 from types import CodeType, FrameType
@@ -29,14 +28,12 @@ from typing import TYPE_CHECKING, Any
 from tracepatch_shared.errors import Conflict
 
 from ..codes import SUSPENDS, Entry
-from ..containment import take
+from ..containment import ours, take
 from ..primitives import lock
 from ..recording import Recording, current, recorded_ns
 from . import Trigger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ..resolve import Function
 
 monitoring: Any = sys.monitoring  # type: ignore[attr-defined, unused-ignore]  # only cores/__init__ chooses this module
@@ -50,6 +47,22 @@ _LOADER = sys.modules["importlib._bootstrap"]._load_unlocked.__code__
 
 _SAMPLE_S = 0.005
 """How long `rate` counts events."""
+
+
+class _Closed:
+    """Holds a gate for at most a second's wait; `contextlib` would show in the tree of a block around this one."""
+
+    __slots__ = ("_gate", "_taken")
+
+    def __init__(self, gate: Any) -> None:
+        self._gate = gate
+
+    def __enter__(self) -> None:
+        self._taken = self._gate.acquire(timeout=1.0)
+
+    def __exit__(self, *_error: object) -> None:
+        if self._taken:
+            self._gate.release()
 
 
 class MonitoringCore:
@@ -76,21 +89,22 @@ class MonitoringCore:
     # ---- tool id ------------------------------------------------------------------------------------------------
 
     def acquire(self) -> None:
-        if self._users == 0:
-            self._tool = self._occupy()
-            register = monitoring.register_callback
-            register(self._tool, events.PY_START, self._on_start)
-            register(self._tool, events.PY_RETURN, self._on_return)
-            register(self._tool, events.PY_UNWIND, self._on_unwind)
-            register(self._tool, events.PY_YIELD, self._on_yield)
-            register(self._tool, events.PY_RESUME, self._on_resume)
-            register(self._tool, events.PY_THROW, self._on_throw)
-        self._users += 1
+        with self._closed():  # the agent's thread and blocks of `trace()` on any other may come together
+            if self._users == 0:
+                self._tool = self._occupy()
+                register = monitoring.register_callback
+                register(self._tool, events.PY_START, self._on_start)
+                register(self._tool, events.PY_RETURN, self._on_return)
+                register(self._tool, events.PY_UNWIND, self._on_unwind)
+                register(self._tool, events.PY_YIELD, self._on_yield)
+                register(self._tool, events.PY_RESUME, self._on_resume)
+                register(self._tool, events.PY_THROW, self._on_throw)
+            self._users += 1
 
     def release(self) -> None:
-        self._users -= 1
-        if self._users == 0:
-            with self._closed():
+        with self._closed():
+            self._users = max(0, self._users - 1)
+            if self._users == 0 and self._tool >= 0:
                 self._all_off()
 
     @staticmethod
@@ -103,7 +117,9 @@ class MonitoringCore:
                     continue  # another thread was faster
                 return tool
         names = ", ".join(str(monitoring.get_tool(tool)) for tool in sorted(_PREFERRED))
-        raise Conflict(f"all monitoring tool ids of the interpreter are taken ({names}): end one of these tools first")
+        raise Conflict(
+            f"all monitoring tool ids of the interpreter are taken ({names}): end one of these tools first"
+        )
 
     def _all_off(self) -> None:
         """Local events first, then global ones, callbacks, the tool id."""
@@ -130,7 +146,12 @@ class MonitoringCore:
         mine = [tool for tool in range(6) if monitoring.get_tool(tool) == _NAME]
         set_now = sum(monitoring.get_events(tool) for tool in mine)
         hooks = len(self._touched) + len(self._parked)
-        return {"events": set_now, "tool_id_freed": not mine, "hooks": hooks, "ok": not mine and not set_now and not hooks}
+        return {
+            "events": set_now,
+            "tool_id_freed": not mine,
+            "hooks": hooks,
+            "ok": not mine and not set_now and not hooks,
+        }
 
     # ---- waiting ------------------------------------------------------------------------------------------------
 
@@ -175,7 +196,7 @@ class MonitoringCore:
 
     def _set_local(self, code: CodeType) -> None:
         mask = -1
-        while mask != self._mask(code):
+        while mask != self._mask(code) and self._tool >= 0:
             mask = self._mask(code)
             self._touched[id(code)] = code
             monitoring.set_local_events(self._tool, code, mask)
@@ -201,7 +222,11 @@ class MonitoringCore:
         else:
             raise Conflict("another thread is turning tracing on or off and does not end")
         host = frame
-        while host.f_back is not None and host.f_code.co_flags & SUSPENDS and host.f_back.f_code.co_flags & SUSPENDS:
+        while (
+            host.f_back is not None
+            and host.f_code.co_flags & SUSPENDS
+            and host.f_back.f_code.co_flags & SUSPENDS
+        ):
             host = host.f_back
         recording.host(recording.entry(host), host)
 
@@ -213,11 +238,13 @@ class MonitoringCore:
         if not self._gate.acquire(False):
             return False
         try:
+            if self._tool < 0:
+                return False  # released while the trigger was on its way
             self._live.add(recording)
             if not self._on:
+                monitoring.set_events(self._tool, _GLOBAL)
                 self._on = True
                 self.toggles += 1
-                monitoring.set_events(self._tool, _GLOBAL)
         finally:
             self._gate.release()
         return True
@@ -242,15 +269,9 @@ class MonitoringCore:
                 self._parked.clear()
         return self._on
 
-    @contextmanager
-    def _closed(self) -> Iterator[None]:
+    def _closed(self) -> _Closed:
         """Hold the gate; whoever waits here waits for microseconds, application threads never do."""
-        taken = self._gate.acquire(timeout=1.0)
-        try:
-            yield
-        finally:
-            if taken:
-                self._gate.release()
+        return _Closed(self._gate)
 
     # ---- callbacks, on application threads ----------------------------------------------------------------------
 
@@ -261,13 +282,20 @@ class MonitoringCore:
                 aimed = self._aimed.get(id(code))
                 if aimed is not None:
                     frame = _getframe(depth)
-                    if any(trigger(code, frame) for trigger in list(aimed[1])):
-                        return
+                    for trigger in list(
+                        aimed[1]
+                    ):  # `any(...)` would make cells of `code` and `frame`, at every start
+                        if trigger(code, frame):
+                            return
                 if recording is None or recording.done:
+                    if recording is not None:
+                        recording.restore()  # ended by the agent thread: a block around it goes on
+                    if self._parked:
+                        self._parked.pop(id(_getframe(depth)), None)  # the generator at this address is dead
                     return
             recording.start_frame(code, _getframe(depth))
         except BaseException as error:  # noqa: BLE001 - contained
-            take(error)
+            self._contain(error, recording)
 
     def _on_return(self, code: CodeType, _offset: int, value: object) -> None:
         recording = current.get()
@@ -281,7 +309,7 @@ class MonitoringCore:
             if code is _LOADER and self._loaded is not None:
                 self._loaded(value)
         except BaseException as error:  # noqa: BLE001 - contained
-            take(error)
+            self._contain(error, recording)
 
     def _on_unwind(self, _code: CodeType, _offset: int, exception: BaseException) -> None:
         recording = current.get()
@@ -294,7 +322,7 @@ class MonitoringCore:
                 if recording.done:
                     recording.restore()
         except BaseException as error:  # noqa: BLE001 - contained
-            take(error)
+            self._contain(error, recording)
 
     def _on_yield(self, _code: CodeType, _offset: int, _value: object) -> None:
         recording = current.get()
@@ -303,12 +331,17 @@ class MonitoringCore:
         try:
             frame_id = id(_getframe(1))
             root = recording.root_node
-            if recording.suspend(frame_id) and root is not None and root.frame_id == frame_id and not root.entry.coroutine:
+            if (
+                recording.suspend(frame_id)
+                and root is not None
+                and root.frame_id == frame_id
+                and not root.entry.coroutine
+            ):
                 # A generator runs in its caller's Context: this one is not the task's any more.
                 self._parked[frame_id] = recording
                 current.set(None)
         except BaseException as error:  # noqa: BLE001 - contained
-            take(error)
+            self._contain(error, recording)
 
     def _on_resume(self, _code: CodeType, _offset: int) -> None:
         recording = current.get()
@@ -319,20 +352,33 @@ class MonitoringCore:
             if recording is not None and not recording.done:
                 recording.resume(frame_id)
         except BaseException as error:  # noqa: BLE001 - contained
-            take(error)
+            self._contain(error, recording)
 
     def _on_throw(self, _code: CodeType, _offset: int, _exception: BaseException) -> None:
         recording = current.get()
         try:
             if self._parked:
                 frame_id = id(_getframe(1))
-                root = next((root for root, item in list(self._parked.items()) if frame_id in item.open), None)
+                root = next(
+                    (root for root, item in list(self._parked.items()) if frame_id in item.open), None
+                )
                 if root is not None:
                     recording = self._unpark(root)
             if recording is not None and not recording.done:
                 recording.resume(id(_getframe(1)))
         except BaseException as error:  # noqa: BLE001 - contained
-            take(error)
+            self._contain(error, recording)
+
+    @staticmethod
+    def _contain(error: BaseException, recording: Recording | None) -> None:
+        """Swallow an error of ours; an exception of the application's (a signal handler's) passes, and ends the trace.
+
+        It may have come between a call's node and its record, so that the tree would not be true from here on.
+        """
+        if recording is not None and not recording.done and not ours(error):
+            recording.fill("interrupted")
+            recording.finish()
+        take(error)
 
     def _unpark(self, root: int) -> Recording | None:
         recording = self._parked.pop(root, None)

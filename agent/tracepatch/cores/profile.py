@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 _RETURN_VALUE = opmap["RETURN_VALUE"]
 _YIELDS = tuple(opmap[name] for name in ("YIELD_VALUE", "YIELD_FROM") if name in opmap)
 
+_ITERATES = tuple(opmap[name] for name in ("FOR_ITER", "SEND", "YIELD_FROM") if name in opmap)
+
 
 class ProfileCore:
     """See the module; one object per process."""
@@ -79,7 +81,7 @@ class ProfileCore:
         self._users += 1
 
     def release(self) -> None:
-        self._users -= 1
+        self._users = max(0, self._users - 1)
         if self._users == 0:
             self._remove_all()
 
@@ -90,8 +92,8 @@ class ProfileCore:
         self._targets.clear()
         self._entries.clear()
         self._loop = self._loader = None
-        self._parked.clear()
-        self._raised.clear()
+        for table in (self._parked, self._raised, self._sticky, self._leaving, self._caught):
+            table.clear()
 
     def clean(self) -> dict[str, Any]:
         hooks = len(self._targets) + len(self._entries) + len(self._parked)
@@ -126,7 +128,9 @@ class ProfileCore:
                 self._loader = None
         elif self._loader is None:
             # `_load_unlocked` says this as the last thing it does, when the module's body has run.
-            self._loader = _inserted_in(sys.modules["importlib._bootstrap"]._verbose_message, self._import_ends)
+            self._loader = _inserted_in(
+                sys.modules["importlib._bootstrap"]._verbose_message, self._import_ends
+            )
 
     def _import_ends(self) -> None:
         caller = _getframe(2)
@@ -143,17 +147,25 @@ class ProfileCore:
         entry.opcodes = entry.code.co_code
         if entry.suspends and pyversion.RESUME_OPCODE:
             resume = opmap["RESUME"]
-            entry.first = next((at for at in range(0, len(entry.opcodes), 2) if entry.opcodes[at] == resume), -1)
+            entry.first = next(
+                (at for at in range(0, len(entry.opcodes), 2) if entry.opcodes[at] == resume), -1
+            )
 
     # ---- recording ----------------------------------------------------------------------------------------------
 
     def begin(self, recording: Recording, code: CodeType, frame: FrameType) -> bool:  # noqa: ARG002 - the code inserted into runs
         if gettrace() is not None and gettrace() is not self._call_hook:
             return False  # a debugger or coverage has this thread
+        if not self._users:
+            return False  # released while the trigger was on its way
         recording.on_hand_off = self._hand_off
         self._live.add(recording)
         current.set(recording)
+        outer = recording.outer
+        if outer is not None and outer.follows(id(frame)):
+            recording.outer = None  # the hook of a block around this one has told it already
         root = recording.root_node = recording.start_frame(frame.f_code, frame)
+        recording.outer = outer
         if root is None:
             recording.restore()
             self._live.discard(recording)
@@ -169,7 +181,11 @@ class ProfileCore:
         self._live.add(recording)
         self._prepare_loop()
         host = frame
-        while host.f_back is not None and host.f_code.co_flags & SUSPENDS and host.f_back.f_code.co_flags & SUSPENDS:
+        while (
+            host.f_back is not None
+            and host.f_code.co_flags & SUSPENDS
+            and host.f_back.f_code.co_flags & SUSPENDS
+        ):
             host = host.f_back
         recording.host(recording.entry(host), host)
         step: FrameType | None = frame
@@ -187,6 +203,7 @@ class ProfileCore:
         step: FrameType | None = frame
         while step is not None and step.f_trace is self._event_hook:
             step.f_trace = None
+            step.f_trace_lines = True  # a debugger may come
             step = step.f_back
         self._unhook()
         self.settle()
@@ -254,6 +271,7 @@ class ProfileCore:
     def _on_handle_event(self, frame: FrameType, event: str, _value: object) -> Any:
         if event == "return":
             frame.f_trace = None
+            frame.f_trace_lines = True
             self._handles.pop(get_ident(), None)
             self._leaving.pop(get_ident(), None)
             self._unhook()
@@ -266,7 +284,9 @@ class ProfileCore:
         kinds = vars(sys.modules["_asyncio"])
         if type(waited) is not kinds["Future"] and type(waited) is not kinds["Task"]:
             return ("asyncio.CancelledError", "") if not handle._args else None
-        if waited.cancelled():  # methods in C of types in C: no code of the application's runs, here and below
+        if (
+            waited.cancelled()
+        ):  # methods in C of types in C: no code of the application's runs, here and below
             return ("asyncio.CancelledError", "")
         exception = waited._exception
         return None if exception is None else recording.raised(exception)
@@ -317,7 +337,7 @@ class ProfileCore:
         try:
             code = frame.f_code
             if self._parked and id(frame) in self._parked:
-                recording = self._unpark(id(frame))
+                recording = self._resumed(frame, recording)
             if recording is None or recording.done:
                 if not self._live and gettrace() is self._call_hook:
                     settrace(None)
@@ -351,6 +371,8 @@ class ProfileCore:
             if event == "return":
                 self._leaves(recording, frame, frame_id, value)
             elif event == "exception":
+                if value[0] is StopIteration and recording.entry(frame).opcodes[frame.f_lasti] in _ITERATES:
+                    return self._event_hook  # the end of an iteration or an await: it is not this frame's
                 self._raised[frame_id] = recording.raised(value[1])
                 self._leaving.pop(get_ident(), None)
                 frame.f_trace_lines = True
@@ -386,7 +408,11 @@ class ProfileCore:
             self._raised.pop(frame_id, None)
             self._caught.pop(frame_id, None)
             recording.leave_by_return(frame_id, value)
-        elif entry.suspends and self._yields(opcodes, at) and (value is not None or frame_id not in self._raised):
+        elif (
+            entry.suspends
+            and self._yields(opcodes, at)
+            and (value is not None or frame_id not in self._raised)
+        ):
             root = recording.root_node
             stepped_out = recording.suspend(frame_id)
             if stepped_out and root is not None and root.frame_id == frame_id and not root.entry.coroutine:
@@ -421,6 +447,15 @@ class ProfileCore:
         # 3.10 steps back by one instruction so that YIELD_FROM runs again.
         return not pyversion.RESUME_OPCODE and at + 2 < len(opcodes) and opcodes[at + 2] in _YIELDS[1:]
 
+    def _resumed(self, frame: FrameType, recording: Recording | None) -> Recording | None:
+        """Return the recording whose root goes on, or `recording` where the root is dead and this frame has its address."""
+        parked = self._parked[id(frame)]
+        root = parked.root_node
+        if root is None or root.entry.code is not frame.f_code or frame.f_lasti == root.entry.first:
+            del self._parked[id(frame)]
+            return recording
+        return self._unpark(id(frame))
+
     def _unpark(self, root: int) -> Recording | None:
         recording = self._parked.pop(root, None)
         if recording is not None and not recording.done:
@@ -443,6 +478,7 @@ class ProfileCore:
         self._live.clear()
         self._loaded = None
         self._users = 0
+        self._handles.clear()
         if gettrace() is self._call_hook:
             settrace(None)
         self._remove_all()

@@ -1,0 +1,88 @@
+"""Code that leaves its frames in unusual ways."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+
+def leaf(value: object) -> object:
+    return value
+
+
+async def waits() -> None:
+    await asyncio.sleep(10)
+
+
+async def items() -> AsyncIterator[int]:
+    yield 1
+    await waits()
+    yield 2
+
+
+async def cancelled_inside_an_async_generator() -> object:
+    try:
+        async for _ in items():
+            pass
+    except asyncio.CancelledError:
+        return leaf("after")
+    return None
+
+
+async def falls_back() -> object:
+    await asyncio.sleep(0.05)
+    return leaf("fallback")
+
+
+async def serves() -> object:
+    try:
+        await asyncio.sleep(10)
+    except asyncio.CancelledError:
+        pass
+    return await falls_back()
+
+
+async def goes_on_after_a_cancellation() -> object:
+    asyncio.get_running_loop().call_later(0.02, leaf, "timer")
+    return await serves()
+
+
+async def child(number: int) -> int:
+    return number
+
+
+async def spawns(number: int) -> int:
+    return await asyncio.create_task(child(number))
+
+
+async def wastes() -> None:
+    asyncio.ensure_future(child(-1)).cancel()
+    await asyncio.sleep(0), await asyncio.sleep(0)
+
+
+async def spawns_after_waste() -> None:
+    for number in range(3):
+        await wastes()
+        await spawns(number)
+
+
+def numbers(tag: str) -> Iterator[int]:
+    for number in range(3):
+        leaf(tag)
+        yield number
+
+
+def many(count: int) -> int:
+    return sum(1 for _ in range(count))
+
+
+class Thing:
+    pass
+
+
+def drops(thing: Any) -> bool:
+    gone = weakref.ref(thing)
+    del thing
+    return gone() is None

@@ -1,0 +1,269 @@
+"""Defects of the recorder that were found by breaking it, each with the program that did."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import ctypes
+import importlib
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from targets import uneven
+from tracing_helpers import bench, names
+
+import tracepatch
+from tracepatch import tracing
+from tracepatch.cores import core
+from tracepatch.recording import current
+from tracepatch_shared.trace import Node, Trace
+
+
+async def cancelled(work: Any) -> Any:
+    task = asyncio.create_task(work)
+    await asyncio.sleep(0.02)
+    task.cancel()
+    return await task
+
+
+def named(trace: Trace, function: str) -> list[Node]:
+    return [node for node in trace.nodes() if node.function == function]
+
+
+def test_a_cancellation_inside_an_async_generator_leaves_the_tree_whole() -> None:
+    with bench() as made:
+        made.arm("targets.uneven:cancelled_inside_an_async_generator")
+        assert asyncio.run(cancelled(uneven.cancelled_inside_an_async_generator())) == "after"
+        trace = made.trace()
+    assert names(trace) == ["cancelled_inside_an_async_generator", "items", "waits", "leaf"]
+    assert trace.roots[0].returned == "after"
+    for function in ("items", "waits"):
+        (node,) = named(trace, function)
+        assert node.raised is not None
+        assert node.raised["type"].endswith("CancelledError")
+    assert [branch.kind for branch in trace.branches] == ["root"]
+
+
+def test_a_task_that_waits_again_after_a_cancellation_is_seen_waiting() -> None:
+    with bench() as made:
+        made.arm("targets.uneven:goes_on_after_a_cancellation")
+        assert asyncio.run(cancelled(uneven.goes_on_after_a_cancellation())) == "fallback"
+        trace = made.trace()
+    (waiting,) = named(trace, "falls_back")
+    assert waiting.waiting_ns > waiting.wall_ns / 2
+    timer, last = sorted(named(trace, "leaf"), key=lambda node: node.args["value"] == "fallback")
+    assert trace.branches[timer.branch].kind == "callback"
+    assert trace.branches[last.branch].kind == "root"
+
+
+def test_a_task_that_never_ran_is_no_parent_and_an_await_no_exception() -> None:
+    with bench() as made:
+        made.arm("targets.uneven:spawns_after_waste")
+        asyncio.run(uneven.spawns_after_waste())
+        trace = made.trace()
+    ran = {node.args["number"]: node for node in named(trace, "child") if not node.raised}
+    by_id = {node.id: node for node in trace.nodes()}
+    assert [by_id[ran[number].parent].args.get("number") for number in range(3)] == [0, 1, 2]  # type: ignore[index]
+    assert not any(node.raised for node in named(trace, "wastes"))
+
+
+def test_a_dead_generators_address_does_not_pull_another_into_the_trace() -> None:
+    with bench() as made:
+        made.arm("targets.uneven:numbers")
+        first = uneven.numbers("traced")
+        next(first)
+        del first
+        for _ in range(20):
+            other = uneven.numbers("other")
+            next(other)
+            list(other)
+        made.tracing.expire(2**62)
+        trace = made.trace()
+    assert {str(value) for node in trace.nodes() for value in node.args.values()} == {"traced"}
+
+
+def test_yields_count_towards_the_bytes_of_a_trace() -> None:
+    with bench() as made:
+        made.arm("targets.uneven:many", limits={"max_bytes": 1 << 20})
+        assert uneven.many(50_000) == 50_000
+        assert made.tracing.held_bytes < 2 << 20
+        trace = made.trace()
+    assert (trace.status, trace.reason) == ("tripped", "max_bytes")
+
+
+@pytest.mark.skipif(
+    sys.version_info < (3, 12), reason="the trace hook makes a copy of the locals in any case"
+)
+def test_what_a_function_deletes_is_gone() -> None:
+    with bench() as made:
+        made.arm("targets.uneven:drops")
+        gone = uneven.drops(uneven.Thing())  # not inside the assertion: pytest keeps what that is made of
+        assert len(made.traces()) == 1
+    assert gone
+
+
+def test_a_trigger_that_is_late_for_the_release_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    inside, go = threading.Event(), threading.Event()
+    real = tracing.Capturer
+
+    def slow(*args: Any, **kwargs: Any) -> Any:
+        inside.set()
+        go.wait(10)
+        return real(*args, **kwargs)
+
+    with bench() as made:
+        made.arm("targets.uneven:leaf")
+        monkeypatch.setattr(tracing, "Capturer", slow)
+        thread = threading.Thread(target=uneven.leaf, args=(1,))
+        thread.start()
+        assert inside.wait(10)
+        monkeypatch.undo()
+        assert made.tracing.release()["ok"]
+        go.set()
+        thread.join()
+    with bench() as again:
+        again.arm("targets.uneven:leaf")
+        uneven.leaf(2)
+        assert names(again.trace()) == ["leaf"]
+
+
+def test_an_import_that_is_late_for_the_disarm_is_not_aimed_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "comes_too_late.py").write_text("def work(x):\n    return x\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    inside, go = threading.Event(), threading.Event()
+    real = tracing.resolve
+
+    def slow(*args: Any, **kwargs: Any) -> Any:
+        found = real(*args, **kwargs)
+        inside.set()
+        go.wait(10)
+        return found
+
+    with bench() as made:
+        probe = made.arm("comes_too_late:work")
+        monkeypatch.setattr(tracing, "resolve", slow)
+        thread = threading.Thread(target=importlib.import_module, args=("comes_too_late",))
+        thread.start()
+        assert inside.wait(10)
+        made.tracing.disarm(probe)
+        go.set()
+        thread.join()
+        module = sys.modules.pop("comes_too_late")
+        assert module.work(1) == 1
+        assert (probe.seen, module.work.__code__.co_consts) == (0, (None,))
+
+
+def test_the_block_around_a_probe_goes_on_after_it() -> None:
+    def drained() -> None:
+        made.traces()
+
+    with bench() as made:
+        made.tracing.wake = drained  # the agent thread is that fast
+        made.arm("targets.uneven:drops")
+        with tracepatch.trace(cache=False, ignore_modules=("msgpack",)) as block:
+            uneven.drops(uneven.Thing())
+            uneven.leaf(2)
+    assert [root.name for root in block.roots if "uneven" in root.module] == ["drops", "leaf"]
+
+
+def test_a_block_that_ends_in_another_context_leaves_that_alone() -> None:
+    def generator() -> Iterator[None]:
+        with tracepatch.trace(cache=False):
+            yield
+
+    def elsewhere() -> None:
+        items.close()  # type: ignore[attr-defined]
+        seen.append(current.get())
+
+    seen: list[Any] = []
+    with tracepatch.trace(cache=False):
+        items = generator()
+        next(items)
+        contextvars.Context().run(elsewhere)
+    assert seen == [None]
+    current.set(None)
+
+
+def test_blocks_that_overlap_end_one_by_one() -> None:
+    first, second = tracepatch.trace(cache=False), tracepatch.trace(cache=False)
+    first.__enter__()
+    second.__enter__()
+    uneven.leaf(1)
+    first.__exit__(None, None, None)
+    uneven.leaf(2)
+    second.__exit__(None, None, None)
+    assert [node.name for node in second.roots if node.name == "leaf"] == ["leaf", "leaf"]
+    assert current.get() is None
+
+
+def test_a_deadline_set_from_another_thread_is_the_applications() -> None:
+    def spins() -> None:
+        until = time.monotonic() + 5
+        try:
+            while time.monotonic() < until:
+                uneven.leaf(1)
+            outcome.append("swallowed")
+        except TimeoutError:
+            outcome.append("timed out")
+
+    outcome: list[str] = []
+    holder: Any = uneven
+    holder.spins = spins
+    try:
+        with bench() as made:
+            for _ in range(5):
+                probe = made.arm("targets.uneven:spins")
+                thread = threading.Thread(target=holder.spins)
+                thread.start()
+                time.sleep(0.02)
+                ident = ctypes.c_ulong(thread.ident or 0)
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, ctypes.py_object(TimeoutError))
+                thread.join()
+                made.tracing.disarm(probe)
+                made.tracing.expire(2**62)
+                made.traces()
+    finally:
+        del holder.spins
+    assert outcome == ["timed out"] * 5
+
+
+def test_threads_that_come_first_together_share_one_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tracepatch import cores
+
+    monkeypatch.setattr(cores, "_made", {})
+    choose, both = cores._choose, threading.Barrier(2)
+
+    def slow(forced: str) -> Any:
+        both.wait(10)
+        return choose(forced)
+
+    monkeypatch.setattr(cores, "_choose", slow)
+    found: list[Any] = []
+    threads = [threading.Thread(target=lambda: found.append(core())) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found[0] is found[1]
+
+
+def test_a_block_leaves_frames_as_a_debugger_needs_them() -> None:
+    with tracepatch.trace(cache=False):
+        uneven.leaf(1)
+    frame = sys._getframe()
+    assert (frame.f_trace, frame.f_trace_lines) == (None, True)
+
+
+def test_a_probe_inside_a_block_is_one_call_of_the_block() -> None:
+    with bench() as made:
+        made.arm("targets.uneven:leaf")
+        with tracepatch.trace(cache=False) as block:
+            uneven.leaf(1)
+    assert [root.name for root in block.roots] == ["leaf"]
