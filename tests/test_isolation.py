@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from targets import crowd
-from tracing_helpers import bench
 
+from targets import crowd
 from tracepatch_shared.trace import Trace
+from tracing_helpers import bench
 
 TASKS = 200
 

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from targets import uneven
-from tracing_helpers import bench, names
 
 import tracepatch
+from targets import uneven
 from tracepatch import tracing
 from tracepatch.cores import core
 from tracepatch.recording import current
 from tracepatch_shared.trace import Node, Trace
+from tracing_helpers import bench, names
 
 
 async def cancelled(work: Any) -> Any:
@@ -207,6 +207,7 @@ def test_a_deadline_set_from_another_thread_is_the_applications() -> None:
     def spins() -> None:
         until = time.monotonic() + 5
         try:
+            started.set()
             while time.monotonic() < until:
                 uneven.leaf(1)
             outcome.append("swallowed")
@@ -214,6 +215,7 @@ def test_a_deadline_set_from_another_thread_is_the_applications() -> None:
             outcome.append("timed out")
 
     outcome: list[str] = []
+    started = threading.Event()
     holder: Any = uneven
     holder.spins = spins
     try:
@@ -222,6 +224,8 @@ def test_a_deadline_set_from_another_thread_is_the_applications() -> None:
                 probe = made.arm("targets.uneven:spins")
                 thread = threading.Thread(target=holder.spins)
                 thread.start()
+                assert started.wait(10)
+                started.clear()
                 time.sleep(0.02)
                 ident = ctypes.c_ulong(thread.ident or 0)
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, ctypes.py_object(TimeoutError))

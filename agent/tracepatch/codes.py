@@ -87,7 +87,8 @@ class Entry:
             + bool(flags & CO_VARARGS)
             + bool(flags & CO_VARKEYWORDS)
         )
-        self.arguments: tuple[str, ...] = code.co_varnames[:count]
+        # A generator expression's `.0` is nobody's argument.
+        self.arguments: tuple[str, ...] = tuple(name for name in code.co_varnames[:count] if name[0] != ".")
         self.flags = (
             (records.FLAG_LIBRARY if action == LIBRARY else 0)
             | (records.FLAG_COROUTINE if flags & CO_COROUTINE else 0)

@@ -135,14 +135,18 @@ class _Trigger:
         recording.on_end = tracing.ended
         live = _Live(probe, recording, self.names.get(id(code), code.co_name))
         tracing.recordings[recording] = live
-        if not tracing.core.begin(recording, code, frame):
-            tracing.recordings.pop(recording, None)
-            probe.slots.append(slot)
-            probe.permits.append(None)
-            probe.passed_over += 1
-            return False
-        tracing.wake()
-        return True
+        begun = False
+        try:
+            begun = tracing.core.begin(recording, code, frame)
+        finally:
+            if not begun:
+                tracing.recordings.pop(recording, None)
+                probe.slots.append(slot)
+                probe.permits.append(None)
+                probe.passed_over += 1
+        if begun:
+            tracing.wake()
+        return begun
 
 
 class Tracing:
@@ -316,6 +320,7 @@ class Tracing:
             "task": {"kind": "function", "name": live.meta["target"]},
             "started_at_ns": recording.started_at_ns,
             "limits": {**limits.to_wire(probe.limits), "capture": limits.to_wire(probe.capture)},
+            "args": probe.args,
             "tag": probe.tag,
         }
 

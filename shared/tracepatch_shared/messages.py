@@ -48,10 +48,16 @@ def unpack(frame: bytes, *, max_bytes: int = MAX_REQUEST_BYTES) -> Message:
     if not isinstance(message, dict):
         raise MessageError(f"a message must be a map, not {type(message).__name__}")
     if message.get("v") != PROTOCOL:
-        raise VersionError(f"protocol version {message.get('v')!r} is not understood here, only {PROTOCOL}")
+        raise VersionError(f"protocol version {shortened(message.get('v'))} is not understood here, only {PROTOCOL}")
     if not isinstance(message.get("type"), str):
-        raise MessageError(f"a message needs a type, not {message.get('type')!r}")
+        raise MessageError(f"a message needs a type, not {shortened(message.get('type'))}")
     return message
+
+
+def shortened(value: object) -> str:
+    """Return what a refusal quotes of a value from outside."""
+    text = repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."
 
 
 def field(message: Message, name: str, kind: type | tuple[type, ...], default: Any = ...) -> Any:
