@@ -198,7 +198,10 @@ class _Search:
             self.near += shown[: near.BEST]
             example = shown[0] if shown else f"{target.module}:{path}.METHOD"
             self.refused.append(
-                (target.text, f"it is a class: name a method, as in {example}, or all of them, {path}.*")
+                (
+                    target.text,
+                    f"it is a class: name a method, as in {example}, or all of them, {target.module}:{path}.*",
+                )
             )
             return False
         chosen = _chosen(value, target.module, path.rpartition(".")[2])

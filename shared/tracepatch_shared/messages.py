@@ -48,7 +48,9 @@ def unpack(frame: bytes, *, max_bytes: int = MAX_REQUEST_BYTES) -> Message:
     if not isinstance(message, dict):
         raise MessageError(f"a message must be a map, not {type(message).__name__}")
     if message.get("v") != PROTOCOL:
-        raise VersionError(f"protocol version {shortened(message.get('v'))} is not understood here, only {PROTOCOL}")
+        raise VersionError(
+            f"protocol version {shortened(message.get('v'))} is not understood here, only {PROTOCOL}"
+        )
     if not isinstance(message.get("type"), str):
         raise MessageError(f"a message needs a type, not {shortened(message.get('type'))}")
     return message
