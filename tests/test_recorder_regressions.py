@@ -271,3 +271,44 @@ def test_a_probe_inside_a_block_is_one_call_of_the_block() -> None:
         with tracepatch.trace(cache=False) as block:
             uneven.leaf(1)
     assert [root.name for root in block.roots] == ["leaf"]
+
+
+@pytest.mark.skipif(hasattr(sys, "monitoring"), reason="the trace hook is used before 3.12 only")
+def test_a_cell_that_another_thread_writes_keeps_what_was_written() -> None:
+    """bpo-30744: around a hook the interpreter copies cells out and back in."""
+    rounds = 15_000
+
+    def run() -> int:
+        total = 0
+        guard = threading.Lock()
+
+        def add_one(number: int) -> None:
+            nonlocal total
+            with guard:
+                total += 1
+
+        def traced_adds(count: int) -> None:
+            for number in range(count):
+                add_one(number)
+
+        def adds() -> None:
+            nonlocal total
+            for _ in range(rounds):
+                with guard:
+                    total += 1
+
+        other = threading.Thread(target=adds)
+        other.start()
+        uneven.apply(traced_adds, rounds)
+        other.join()
+        return total
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with bench() as made:
+            made.arm("targets.uneven:apply", limits={"max_calls": 500_000, "max_bytes": 64 << 20})
+            assert run() == 2 * rounds
+            assert len(made.traces()) == 1
+    finally:
+        sys.setswitchinterval(interval)

@@ -66,11 +66,11 @@ _state = _State()
 
 def take(error: BaseException) -> None:
     """Swallow and note an exception of ours, raise any other again. To be called inside `except BaseException`."""
-    if not ours(error):
-        raise error
-    if isinstance(error, RecursionError):
+    if type(error) is RecursionError:  # first: there may be no room for another call
         _state.overflows += 1
         return
+    if not ours(error):
+        raise error
     try:
         note(error)
         wake = _state.wake

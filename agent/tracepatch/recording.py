@@ -218,6 +218,13 @@ class Recording(Runners):
         self.restore()  # first: once it is done, the agent thread makes it forget what was there before
         self.end(TRIPPED if self.full else COMPLETE, self.reason)
 
+    def _report_lost(self, node: Node) -> None:
+        super()._report_lost(node)
+        if node is self.root_node:
+            # Near the recursion limit the interpreter cannot enter a callback, and the root's exit is not seen.
+            self.fill("interrupted")
+            self.end(TRIPPED, self.reason)
+
     def end(self, status: str, reason: str | None) -> None:
         """Record nothing from now on; idempotent, any thread."""
         try:

@@ -120,6 +120,8 @@ class Runners:
         if runner is None:
             return self._branch(entry, frame_id, thread, None)
         stack = runner.stack
+        if not stack:  # lost while it was current on another thread
+            return self._branch(entry, frame_id, thread, None)
         top = stack[-1]
         action = entry.action
         if (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 
@@ -86,3 +86,7 @@ def drops(thing: Any) -> bool:
     gone = weakref.ref(thing)
     del thing
     return gone() is None
+
+
+def apply(function: Callable[[int], None], count: int) -> None:
+    function(count)

@@ -90,7 +90,11 @@ def core() -> Core:
     made = _made.get("core")
     if made is None:
         # Atomic: of several threads that come first together, all get the same one.
-        made = _made.setdefault("core", _choose(os.environ.get("TRACEPATCH_CORE", "")))
+        mine = _choose(os.environ.get("TRACEPATCH_CORE", ""))
+        made = _made.setdefault("core", mine)
+        if made is mine:
+            # Also without an agent: a child of a process that is inside `trace()` must not go on paying for it.
+            os.register_at_fork(after_in_child=made.after_fork_in_child)
     return made
 
 

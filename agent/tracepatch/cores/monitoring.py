@@ -326,7 +326,8 @@ class MonitoringCore:
             try:
                 if recording is not None and not recording.done:
                     frame_id = id(_getframe(1))
-                    if frame_id in recording.open or recording.outer is not None:
+                    node = recording.open.get(frame_id)
+                    if (node is not None and node.entry.code is code) or recording.outer is not None:
                         recording.leave_by_return(frame_id, value)
                         if recording.done:
                             recording.restore()

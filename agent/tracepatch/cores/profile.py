@@ -332,10 +332,32 @@ class ProfileCore:
     # ---- the hook, on application threads -----------------------------------------------------------------------
 
     def _on_call(self, frame: FrameType, _event: str, _value: object) -> Any:
-        """A frame begins or goes on (`settrace`'s global function): return who follows it, or None."""
+        """A frame begins or goes on (`settrace`'s global function): return who follows it, or None.
+
+        Around every call of a hook the interpreter copies the frame's variables out and back in, cells included: what
+        another thread wrote into a shared cell meanwhile would be undone (bpo-30744). So the last thing a hook does is
+        to have the copy made anew; from there to the copying back nothing lets another thread run.
+        """
+        code = frame.f_code
+        try:
+            return self._called(frame, code)
+        finally:
+            if code.co_freevars or code.co_cellvars:
+                frame.f_locals  # noqa: B018
+
+    def _on_event(self, frame: FrameType, event: str, value: Any) -> Any:
+        """Something happens in a frame that is followed; see `_on_call` for its end."""
+        code = frame.f_code
+        try:
+            self._followed(frame, event, value)
+            return self._event_hook
+        finally:
+            if code.co_freevars or code.co_cellvars:
+                frame.f_locals  # noqa: B018
+
+    def _called(self, frame: FrameType, code: CodeType) -> Any:
         recording = current.get()
         try:
-            code = frame.f_code
             if self._parked and id(frame) in self._parked:
                 recording = self._resumed(frame, recording)
             if recording is None or recording.done:
@@ -361,18 +383,17 @@ class ProfileCore:
             return None
         return self._event_hook
 
-    def _on_event(self, frame: FrameType, event: str, value: Any) -> Any:
-        """Something happens in a frame that is followed."""
+    def _followed(self, frame: FrameType, event: str, value: Any) -> None:
         recording = current.get()
         if recording is None or recording.done:
-            return None
+            return
         try:
             frame_id = id(frame)
             if event == "return":
                 self._leaves(recording, frame, frame_id, value)
             elif event == "exception":
                 if value[0] is StopIteration and recording.entry(frame).opcodes[frame.f_lasti] in _ITERATES:
-                    return self._event_hook  # the end of an iteration or an await: it is not this frame's
+                    return  # the end of an iteration or an await: it is not this frame's
                 self._raised[frame_id] = recording.raised(value[1])
                 self._leaving.pop(get_ident(), None)
                 frame.f_trace_lines = True
@@ -386,7 +407,6 @@ class ProfileCore:
                 frame.f_trace_lines = False
         except BaseException as error:  # noqa: BLE001 - contained
             self._contain(error, recording)
-        return self._event_hook
 
     @staticmethod
     def _contain(error: BaseException, recording: Recording | None) -> None:
