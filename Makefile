@@ -3,6 +3,8 @@
 #   make test PYTHON=python3.13    another interpreter, in a venv of its own (.venvs/3.13)
 
 PYTHON ?= python3
+# Most tests wait for processes; each file stays with one worker.
+WORKERS ?= -n 4 --dist loadfile
 ifeq ($(PYTHON),python3)
 VENV ?= .venv
 else
@@ -27,7 +29,7 @@ demo: $(VENV)/.demo
 	@$(python) -m tracepatch_ctl demo
 
 test: $(VENV)/.test
-	@$(python) -m pytest $(ARGS)
+	@$(python) -m pytest $(WORKERS) $(ARGS)
 
 lint: $(VENV)/.lint
 	@$(python) -m ruff check .

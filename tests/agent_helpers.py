@@ -115,7 +115,11 @@ def talk(runtime_dir: Path, **env: str) -> Iterator[tuple[Process, Peer]]:
 
 def cards(runtime_dir: Path) -> dict[str, dict]:
     """Return what the files beside the sockets say, by agent id."""
-    return {file.stem: json.loads(file.read_text()) for file in runtime_dir.glob("*.json")}
+    found: dict[str, dict] = {}
+    for file in runtime_dir.glob("*.json"):
+        with contextlib.suppress(FileNotFoundError):  # its agent ended just now
+            found[file.stem] = json.loads(file.read_text())
+    return found
 
 
 def log_line(program: Process, text: str) -> str:

@@ -43,3 +43,11 @@ def fake_agent(runtime_dir: Path) -> Iterator[Callable[..., FakeAgent]]:
     yield start
     for agent in started:
         agent.close()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests recorded under the name "summary", also those that ran in a worker process."""
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            if name == "summary" and report.when == "call":
+                terminalreporter.write_line(str(value))

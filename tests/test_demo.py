@@ -15,17 +15,19 @@ from pathlib import Path
 
 import pytest
 
+from processes import short_directory
 from tracepatch_ctl.cli import demo
 
 DEMO = [sys.executable, "-m", "tracepatch_ctl", "demo"]
 
 
 @pytest.fixture
-def scratch(tmp_path: Path) -> Path:
+def scratch() -> Iterator[Path]:
     """The folder for temporary files that a demo is given: nothing may be in it at the end."""
-    folder = tmp_path / "tmp"
-    folder.mkdir()
-    return folder
+    with short_directory() as path:
+        folder = path / "tmp"
+        folder.mkdir()
+        yield folder
 
 
 def environment(scratch: Path) -> dict[str, str]:

@@ -20,7 +20,7 @@ import shlex
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -245,7 +245,7 @@ def test_the_stream_in_the_protocol_is_a_trace() -> None:
     assert login.returned == login.children[0].returned == "9f86d081884c7d65"
 
 
-def test_every_block_is_run_or_says_why_not(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_block_is_run_or_says_why_not(record_property: Callable[[str, object], None]) -> None:
     silent = []
     for index, block in enumerate(BLOCKS):
         follows_hex = index > 0 and BLOCKS[index - 1].kind == "hex"
@@ -257,10 +257,10 @@ def test_every_block_is_run_or_says_why_not(capsys: pytest.CaptureFixture[str]) 
         if not run and not block.reason:
             silent.append(block.where)
     left_out = [block for block in BLOCKS if block.reason]
-    with capsys.disabled():
-        print(f"\n{len(left_out)} of {len(BLOCKS)} code blocks in the pages are not run:")
-        for block in left_out:
-            print(f"  {block.where}: {block.reason}")
+    reasons = "".join(f"\n  {block.where}: {block.reason}" for block in left_out)
+    record_property(
+        "summary", f"{len(left_out)} of {len(BLOCKS)} code blocks in the pages are not run:{reasons}"
+    )
     assert silent == [], "put <!-- not run: the reason --> before it"
 
 

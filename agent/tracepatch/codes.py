@@ -124,8 +124,8 @@ class Scope:
 
     def action(self, module: str, file: str) -> int:
         """Return what a trace does with code of this module and file."""
-        if file.startswith(_OURS):
-            return HIDDEN
+        if file.startswith(_OURS) or module.partition(".")[0] in _OUR_PACKAGES:
+            return HIDDEN  # by module, too: a dataclass's methods stand in no file
         if (self._skip_prefixes and module.startswith(self._skip_prefixes)) or _matches(self._skip, module):
             return SKIPPED
         if self._only:
@@ -184,6 +184,7 @@ def _folders() -> tuple[str, ...]:
 
 _INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 _LIBRARIES = ("<frozen ", *_folders())
+_OUR_PACKAGES = frozenset(("tracepatch", "tracepatch_shared"))
 _OURS = tuple(
     os.path.dirname(os.path.abspath(file)) + os.sep for file in (__file__, tracepatch_shared.__file__)
 )

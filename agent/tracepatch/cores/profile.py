@@ -108,10 +108,13 @@ class ProfileCore:
         def begins() -> None:
             recording = current.get()
             if recording is None or recording.done or recording.local:
+                hooked = self._pause()
                 try:
                     trigger(code, _getframe(1))
                 except BaseException as error:  # noqa: BLE001 - contained
                     take(error)
+                finally:
+                    self._go_on(hooked)
 
         self._targets[id(code), id(trigger)] = _inserted(function, begins)
 
@@ -135,10 +138,24 @@ class ProfileCore:
     def _import_ends(self) -> None:
         caller = _getframe(2)
         if caller.f_code.co_name == "_load_unlocked" and self._loaded is not None:
+            hooked = self._pause()
             try:
                 self._loaded(caller.f_locals.get("module"))
             except BaseException as error:  # noqa: BLE001 - contained
                 take(error)
+            finally:
+                self._go_on(hooked)
+
+    def _pause(self) -> bool:
+        """Take the hook off this thread while code of ours runs that was called, not told: what it calls is nobody's."""
+        hooked = gettrace() is self._call_hook
+        if hooked:
+            settrace(None)
+        return hooked
+
+    def _go_on(self, hooked: bool) -> None:
+        if hooked and gettrace() is None:
+            settrace(self._call_hook)
 
     def watch(self, code: CodeType) -> None:
         pass
