@@ -236,6 +236,11 @@ class Capturer:
 
     def _shown(self, value: Any) -> str:
         """Return the `repr` of a value, checked and cut."""
+        kind = type(value)
+        if value is None or kind is bool or kind is float:
+            return repr(value)
+        if kind is int and -NOT_CARD < value < NOT_CARD and not self._redactor.numeric:
+            return repr(value)
         if id(type(value)) in SEQUENCES or type(value) is dict:
             self._reader.read(value, 0, Walk(self._characters))  # remembers what names in it make secret
         try:
@@ -247,6 +252,9 @@ class Capturer:
         return self._cut(text)
 
     def _cut(self, text: str) -> str:
+        if len(text) <= self._text and text.isascii() and self._clean(text):
+            self.weight += len(text)
+            return text
         cut = len(text) > self._window
         checked = self._reader.checked(text[: self._window], cut, Walk(self._characters))
         if checked is None:
