@@ -248,7 +248,13 @@ def test_an_agent_in_another_mount_namespace_is_found_and_answers(runtime_dir: P
     if shutil.which("unshare") is None or subprocess.run(["unshare", "-m", "true"], check=False).returncode:
         pytest.skip("unshare -m is not possible here")
     directory = "/tmp/deep/own" if variable else "/tmp/tracepatch-0"
-    script = f'mount -t tmpfs none /tmp && exec "{sys.executable}" -u {ROOT}/tests/fake_agent.py {directory} inside'
+    keep = runtime_dir.parent / "keep"  # the checkout, and a Python in it, stay where they are
+    keep.mkdir()
+    script = (
+        f'mount --bind "{ROOT}" {keep} && exec 9<{keep} && mount -t tmpfs none /tmp && mkdir -p "{ROOT}" && '
+        f'(ls "{ROOT}/tests" >/dev/null 2>&1 || mount --bind /proc/self/fd/9 "{ROOT}") && '
+        f'exec "{sys.executable}" -u "{ROOT}/tests/fake_agent.py" {directory} inside'
+    )
     env = {key: value for key, value in os.environ.items() if key != "TRACEPATCH_RUNTIME_DIR"}
     if variable:
         env["TRACEPATCH_RUNTIME_DIR"] = directory
