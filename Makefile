@@ -4,7 +4,7 @@
 
 PYTHON ?= python3
 # Most tests wait for processes; each file stays with one worker.
-WORKERS ?= -n 4 --dist loadfile
+WORKERS ?= -n 3 --dist loadfile
 ifeq ($(PYTHON),python3)
 VENV ?= .venv
 else
