@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,16 @@ def fake_agent(runtime_dir: Path) -> Iterator[Callable[..., FakeAgent]]:
     yield start
     for agent in started:
         agent.close()
+
+
+@pytest.fixture
+def no_collector_callbacks() -> Iterator[None]:
+    """Hypothesis times the collector by a callback in Python; an exception that a signal handler or another thread
+    raises in there is lost, traced or not."""
+    others = list(gc.callbacks)
+    gc.callbacks.clear()
+    yield
+    gc.callbacks.extend(others)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 import tracepatch
+from processes import wait_for
 from targets import uneven
 from tracepatch import tracing
 from tracepatch.cores import core
@@ -203,6 +204,7 @@ def test_blocks_that_overlap_end_one_by_one() -> None:
     assert current.get() is None
 
 
+@pytest.mark.usefixtures("no_collector_callbacks")
 def test_a_deadline_set_from_another_thread_is_the_applications() -> None:
     def spins() -> None:
         until = time.monotonic() + 5
@@ -226,7 +228,7 @@ def test_a_deadline_set_from_another_thread_is_the_applications() -> None:
                 thread.start()
                 assert started.wait(10)
                 started.clear()
-                time.sleep(0.02)
+                wait_for(lambda: made.tracing.live)
                 ident = ctypes.c_ulong(thread.ident or 0)
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, ctypes.py_object(TimeoutError))
                 thread.join()
