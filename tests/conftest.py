@@ -47,12 +47,18 @@ def fake_agent(runtime_dir: Path) -> Iterator[Callable[..., FakeAgent]]:
 
 
 @pytest.fixture
-def no_collector_callbacks() -> Iterator[None]:
-    """Hypothesis times the collector by a callback in Python; an exception that a signal handler or another thread
-    raises in there is lost, traced or not."""
+def no_collector() -> Iterator[None]:
+    """An exception that a signal handler or another thread raises inside the collector is lost, traced or not.
+
+    It calls Python, and so lets the other thread in: weak references' callbacks for the garbage of earlier tests, and
+    Hypothesis's clock.
+    """
     others = list(gc.callbacks)
     gc.callbacks.clear()
+    gc.collect()
+    gc.disable()
     yield
+    gc.enable()
     gc.callbacks.extend(others)
 
 

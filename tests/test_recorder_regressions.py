@@ -204,7 +204,7 @@ def test_blocks_that_overlap_end_one_by_one() -> None:
     assert current.get() is None
 
 
-@pytest.mark.usefixtures("no_collector_callbacks")
+@pytest.mark.usefixtures("no_collector")
 def test_a_deadline_set_from_another_thread_is_the_applications() -> None:
     def spins() -> None:
         until = time.monotonic() + 5

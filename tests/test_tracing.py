@@ -306,7 +306,7 @@ def test_a_debugger_is_left_alone() -> None:
             threading.settrace(None)  # type: ignore[arg-type]
 
 
-@pytest.mark.usefixtures("no_collector_callbacks")
+@pytest.mark.usefixtures("no_collector")
 def test_a_signal_handlers_exception_passes_through() -> None:
     import signal
 
