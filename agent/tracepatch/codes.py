@@ -3,8 +3,8 @@
 A `CodeTable` belongs to one scope of recording. It is keyed by `id(code)` and holds the code object, never keyed by
 the code object itself: hashing one reads all its content, and equal files give equal code.
 
-Concurrency: filled by application threads without a lock (dict operations are atomic; two threads may build the same
-entry, the last one stays, both are right).
+Concurrency: filled by application threads without a lock (dict operations are atomic; of two threads that build the
+same entry the first wins, so that entries are compared by identity).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from inspect import (
     CO_COROUTINE,
     CO_GENERATOR,
     CO_ITERABLE_COROUTINE,
+    CO_OPTIMIZED,
     CO_VARARGS,
     CO_VARKEYWORDS,
 )
@@ -63,13 +64,18 @@ class Entry:
     __slots__ = (
         "action",
         "arguments",
+        "cells",
         "code",
         "coroutine",
         "first",
         "flags",
         "hand_off",
+        "library",
         "module",
         "opcodes",
+        "optimized",
+        "plain",
+        "recorded",
         "spawn",
         "suspends",
     )
@@ -97,9 +103,21 @@ class Entry:
         )
         self.spawn = SPAWN.get((module, code.co_name))
         self.hand_off = HAND_OFF.get((module, code.co_name))
-        # The profile core alone fills these in: the bytecode, and `f_lasti` when the frame starts.
+        self.optimized = bool(flags & CO_OPTIMIZED)
+        self.library = action == LIBRARY
+        self.plain = (
+            action in (APPLICATION, LIBRARY)
+            and not self.suspends
+            and self.spawn is None
+            and self.hand_off is None
+        )
+        """An ordinary function: it comes and goes on top of whatever runs."""
+        self.recorded = False
+        """A node of it was made; the exits of all other code need no look."""
+        # The profile core alone fills these in: the bytecode, `f_lasti` when the frame starts, whether it has cells.
         self.opcodes: bytes = b""
         self.first = -1
+        self.cells = False
 
 
 class Scope:
@@ -158,9 +176,8 @@ class CodeTable:
         return self.put(entry)
 
     def put(self, entry: Entry) -> Entry:
-        """Keep an entry and return it."""
-        self._entries[id(entry.code)] = entry
-        return entry
+        """Keep an entry, unless another thread has put one for this code, and return the one that is kept."""
+        return self._entries.setdefault(id(entry.code), entry)
 
 
 def is_library(file: str) -> bool:

@@ -10,10 +10,11 @@ Cost: about 2 µs a call in pure Python, arguments and return value included (`m
 from __future__ import annotations
 
 import sys
+from _thread import get_ident
 from collections.abc import Callable
 from contextvars import ContextVar
 from functools import partial
-from inspect import CO_OPTIMIZED
+from sys import _getframe
 from time import perf_counter_ns, time_ns
 from types import CodeType, CoroutineType, FrameType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
@@ -38,12 +39,22 @@ EVENT_BYTES = 400
 """What one call weighs as Python tuples until the agent thread packs it, texts and containers not counted
 (measured with tracemalloc: 380 to 450 on 3.10 to 3.14)."""
 
-WAKE_EVENTS = 400
-"""The agent thread is woken to pack when this many calls wait."""
+WAKE_CALLS = 400
+"""The agent thread is woken to pack whenever as many calls more have been recorded."""
 
 
 class Recording(Runners):
-    """The recorder of one task; `start`, `leave_by_return`, ... are called by the cores."""
+    """The recorder of one task; `called`, `returned`, ... are fed by the cores.
+
+    The straight path is written out once more in `called` and `returned`: an ordinary function that comes and goes on
+    top of a runner. All else takes the model's own way (`start_frame`, `leave_by_return`), which also holds for it.
+    """
+
+    __slots__ = (
+        "_arguments", "_capturer", "_codes", "_emit", "_look_at", "_max_bytes", "_max_calls", "_suspensions",
+        "_to_end", "_wake", "_weight_seen", "done", "ended_ns", "full", "known", "limits", "local", "on_end", "on_hand_off",
+        "option", "outer", "packed_bytes", "reason", "root_node", "started_at_ns", "started_ns", "status", "straight",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -76,53 +87,95 @@ class Recording(Runners):
         self.started_at_ns = time_ns()
         self.ended_ns = 0
         self.root_node: Node | None = None
-        self.spent_events = 0
         self.packed_bytes = 0
         self.on_end: Callable[[Recording], None] | None = None
         self.on_hand_off: Callable[[Recording, FunctionType], None] | None = None
+        self.straight = outer is None
+        """Neither another recording nor a limit asks for more than the straight path."""
         self._max_calls = limits.max_calls
         self._max_bytes = limits.max_bytes
         self._codes = codes
+        self.known = codes.get
+        self._emit = self.events.append
         self._capturer = capturer
         self._arguments = arguments
         self._wake = wake
         self._weight_seen = 0
-        self._waiting = 0
+        self._look_at = min(WAKE_CALLS, limits.max_calls)
+        """The number of calls at which the limits are looked at again."""
+        self._suspensions = 0
 
     # ---- events, on application threads -------------------------------------------------------------------------
 
+    def called(self, entry: Entry, frame: FrameType | None) -> bool:
+        """Code that was met before begins in `frame`, by default the caller's caller; return whether it is recorded."""
+        if entry.plain and self.straight:
+            runner = self.current.get(get_ident())
+            if runner is not None and runner.shown and (stack := runner.stack):
+                if entry.library and stack[-1].entry.library:
+                    stack[-1].elided += 1
+                    return False
+                frame = frame or _getframe(2)
+                frame_id = id(frame)
+                if self.calls < self._look_at and frame_id not in self.open and len(stack) < self._max_depth:
+                    node = self.open[frame_id] = Node(entry, frame_id, runner)
+                    stack.append(node)
+                    self._begun(node, frame)
+                    return True
+        frame = frame or _getframe(2)
+        return self.start_frame(frame.f_code, frame) is not None
+
+    def returned(self, entry: Entry, frame_id: int, value: object) -> bool:
+        """A frame returned `value`; return whether that changed more than the top of a runner."""
+        node = self.open.get(frame_id)
+        if node is None or node.entry is not entry:
+            if self.outer is None:
+                return False
+        elif entry.plain and self.straight:
+            runner = node.runner
+            stack = runner.stack
+            if len(stack) > 1 and stack[-1] is node:
+                now = perf_counter_ns()
+                del self.open[frame_id]
+                stack.pop()
+                plain = self._capturer.returned(entry.code.co_name, value) if self._arguments else None
+                self._emit((RETURN, runner, now, node, plain))
+                return False
+        self.leave_by_return(frame_id, value)
+        return True
+
+    def _begun(self, node: Node, frame: FrameType) -> None:
+        """Record a call."""
+        entry = node.entry
+        entry.recorded = True
+        self.calls += 1
+        plain = None
+        if self._arguments and entry.arguments:
+            values = frame.f_locals
+            plain = self._capturer.arguments(entry.arguments, values)
+            if _SNAPSHOT and entry.optimized:
+                values.clear()  # the frame keeps this copy: what the function deletes would live on
+        self._emit((CALL, node.runner, perf_counter_ns(), node, plain))
+
     def start_frame(self, code: CodeType, frame: FrameType) -> Node | None:
-        """A function, generator or coroutine begins; return its node when it is recorded."""
+        """As `called`; return the node when there is one."""
         outer = self.outer
         if outer is not None and not outer.done:
             outer.start_frame(code, frame)
         if self.full:
             return None
-        entry = self._codes.get(id(code)) or self._codes.add(code, frame)
+        entry = self.known(id(code)) or self._codes.add(code, frame)
         if entry.action == HIDDEN:
             return None
         if entry.spawn is not None:
             self._note_spawn(frame, entry.spawn)
-        if self.calls >= self._max_calls:
-            self.fill("max_calls")
+        if self.calls >= self._look_at and not self._goes_on():
             return None
         node = self.start(entry, frame)
         if entry.hand_off is not None:
             self._note_hand_off(frame, entry.hand_off)
-        if node is None:
-            return None
-        self.calls += 1
-        if self._arguments and entry.arguments:
-            values = frame.f_locals
-            plain = self._capturer.arguments(entry.arguments, values)
-            if _SNAPSHOT and code.co_flags & CO_OPTIMIZED:
-                values.clear()  # the frame keeps this copy: what the function deletes would live on
-        else:
-            plain = None
-        self.events.append((CALL, node.runner, perf_counter_ns(), node, plain))
-        self._waiting += 1
-        if self._waiting >= WAKE_EVENTS:
-            self._weigh()
+        if node is not None:
+            self._begun(node, frame)
         return node
 
     def leave_by_return(self, frame_id: int, value: object) -> Node | None:
@@ -136,7 +189,7 @@ class Recording(Runners):
             return None
         if node.visible:
             plain = self._capturer.returned(node.entry.code.co_name, value) if self._arguments else None
-            self.events.append((RETURN, node.runner, now, node, plain))
+            self._emit((RETURN, node.runner, now, node, plain))
         if node is self.root_node:
             self.finish()
         return node
@@ -157,7 +210,7 @@ class Recording(Runners):
         if node is None:
             return None
         if node.visible:
-            self.events.append((RAISE, node.runner, now, node, raised[0], raised[1]))
+            self._emit((RAISE, node.runner, now, node, raised[0], raised[1]))
         if node is self.root_node:
             self.finish()
         return node
@@ -166,8 +219,9 @@ class Recording(Runners):
         outer = self.outer
         if outer is not None and not outer.done:
             outer.suspend(frame_id)
-        self._waiting += 2  # and its resumption: a trace may yield for ever without a call
-        if self._waiting >= WAKE_EVENTS:
+        self._suspensions += 2  # and its resumption: a trace may yield for ever without a call
+        if self._suspensions >= WAKE_CALLS:
+            self._suspensions = 0
             was_full = self.full
             if self._weigh() and was_full:
                 # What is open is followed to its end, but its yields and suspensions have no bound of their own.
@@ -202,7 +256,7 @@ class Recording(Runners):
     def entry(self, frame: FrameType) -> Entry:
         """Return what is known of the code that runs in a frame."""
         code = frame.f_code
-        return self._codes.get(id(code)) or self._codes.add(code, frame)
+        return self.known(id(code)) or self._codes.add(code, frame)
 
     # ---- ends ---------------------------------------------------------------------------------------------------
 
@@ -210,6 +264,7 @@ class Recording(Runners):
         """Stop recording new calls because of an ending limit; the root is still followed to its end."""
         if not self.full:
             self.full = True
+            self.straight = False
             self.reason = limit
             self.option = OPTIONS.get(limit)
 
@@ -260,11 +315,17 @@ class Recording(Runners):
         """The agent thread has packed all events into `count` bytes that are now held instead."""
         self.packed_bytes += count
         self._weight_seen = self._capturer.weight
-        self._waiting = 0
+
+    def _goes_on(self) -> bool:
+        """Look at the limits after so many calls; return whether new calls are recorded."""
+        if self.calls >= self._max_calls:
+            self.fill("max_calls")
+            return False
+        self._look_at = min(self.calls + WAKE_CALLS, self._max_calls)
+        return not self._weigh()
 
     def _weigh(self) -> bool:
         """Wake the agent thread; return whether the trace holds more bytes than it may."""
-        self._waiting = 0
         over = self.held_bytes + self.packed_bytes > self._max_bytes
         if over:
             self.fill("max_bytes")

@@ -45,21 +45,24 @@ class Frame(Protocol):
 
 
 class Node:
-    """One call while it is open; `number` is given by the stream's writer."""
+    """One call while it is open.
 
-    __slots__ = ("elided", "entry", "frame_id", "holder", "number", "runner", "saved", "visible")
+    What most nodes never need has its value in the class: three of these are made in the time of one that sets all.
+    """
 
-    def __init__(self, entry: Entry, frame_id: int, runner: Runner, visible: bool) -> None:
+    elided = 0
+    number = -1
+    """Given by the stream's writer."""
+    visible = True
+    saved: list[Node] | None = None
+    """What a generator that has yielded took off its stack: itself and all above it."""
+    holder: Node | None = None
+    """The generator that took this node with it."""
+
+    def __init__(self, entry: Entry, frame_id: int, runner: Runner) -> None:
         self.entry = entry
         self.frame_id = frame_id
         self.runner = runner
-        self.visible = visible
-        self.elided = 0
-        self.number = -1
-        self.saved: list[Node] | None = None
-        """What a generator that has yielded took off its stack: itself and all above it."""
-        self.holder: Node | None = None
-        """The generator that took this node with it."""
 
 
 class Runner:
@@ -87,6 +90,10 @@ Event = tuple[Any, ...]
 
 class Runners:
     """All runners of one trace."""
+
+    __slots__ = (
+        "_clock", "_max_depth", "_watch", "calls", "current", "events", "handed", "last", "lost", "open", "root", "spawned",
+    )  # fmt: skip
 
     def __init__(
         self, *, max_depth: int, watch: Callable[[CodeType], None], clock: Callable[[], int] = perf_counter_ns
@@ -124,14 +131,10 @@ class Runners:
             return self._branch(entry, frame_id, thread, None)
         top = stack[-1]
         action = entry.action
-        if (
-            action == SKIPPED
-            or (action == LIBRARY and top.entry.action == LIBRARY)
-            or len(stack) >= self._max_depth
-        ):
+        if action == SKIPPED or (entry.library and top.entry.library) or len(stack) >= self._max_depth:
             top.elided += 1
             return None
-        node = Node(entry, frame_id, runner, True)
+        node = Node(entry, frame_id, runner)
         if not runner.shown:
             self._show(runner)
         stack.append(node)
@@ -144,7 +147,8 @@ class Runners:
         """Begin with a frame that runs already: it is no node, but its yields are the root runner's."""
         runner = self.root = Runner("root", entry.code.co_name, None, "exact")
         self._step_in(runner, get_ident())
-        node = Node(entry, id(frame), runner, False)
+        node = Node(entry, id(frame), runner)
+        node.visible = False
         runner.stack.append(node)
         self.open[node.frame_id] = node
         if entry.suspends:
@@ -269,7 +273,9 @@ class Runners:
                 parent = waiting.pop(0)
             runner = Runner(kind, "", parent or self._nearest(outer), "exact" if exact else "inferred")
         visible = runner is self.root or entry.action not in (LIBRARY, SKIPPED)
-        node = Node(entry, frame_id, runner, visible)
+        node = Node(entry, frame_id, runner)
+        if not visible:
+            node.visible = False
         runner.name = entry.code.co_name
         self._step_in(runner, thread)
         if visible:

@@ -78,6 +78,8 @@ class MonitoringCore:
         self._on = False
         self._live: set[Recording] = set()
         self._aimed: dict[int, tuple[CodeType, list[Trigger]]] = {}
+        self._roots: dict[int, CodeType] = {}
+        """Generator functions of which a trace may be parked: a frame of another one may come at its address."""
         self._watched: dict[int, CodeType] = {}
         self._touched: dict[int, CodeType] = {}
         self._parked: dict[int, Recording] = {}
@@ -85,7 +87,7 @@ class MonitoringCore:
         self._cost: tuple[float, float] | None = None
         self._counted = 0
         self.toggles = 0
-        self._on_start, self._on_start_counted, self._on_return = self._make_callbacks()
+        self._on_start, self._on_start_counted, self._on_return, self._heed = self._make_callbacks()
 
     # ---- tool id ------------------------------------------------------------------------------------------------
 
@@ -163,6 +165,7 @@ class MonitoringCore:
             self._aimed[id(code)] = (code, [trigger])
         else:
             known[1].append(trigger)
+        self._count_heeded()
         self._set_local(code)
 
     def unaim(self, function: Function, trigger: Trigger) -> None:
@@ -173,7 +176,14 @@ class MonitoringCore:
         known[1].remove(trigger)
         if not known[1]:
             del self._aimed[id(code)]
+        self._count_heeded()
         self._set_local(code)
+
+    def _count_heeded(self) -> None:
+        heeded: dict[int, CodeType] | None = None
+        while heeded is None or heeded.keys() != self._aimed.keys() | self._roots.keys():
+            heeded = {**self._roots, **{id(code): code for code, _ in list(self._aimed.values())}}
+            self._heed(list(heeded.values()))
 
     def watch_imports(self, loaded: Callable[[Any], None] | None) -> None:
         self._loaded = loaded
@@ -209,7 +219,10 @@ class MonitoringCore:
             return False
         current.set(recording)
         try:
-            recording.root_node = recording.start_frame(code, frame)
+            root = recording.root_node = recording.start_frame(code, frame)
+            if root is not None and root.entry.suspends and not root.entry.coroutine:
+                self._roots[id(code)] = code
+                self._count_heeded()
         except BaseException as error:
             # Without its root the trace would go on with whatever this Context runs next.
             recording.done = True
@@ -277,6 +290,8 @@ class MonitoringCore:
                     if not self._mask(code):
                         self._touched.pop(id(code), None)
                 self._parked.clear()
+                self._roots.clear()
+                self._count_heeded()
         return self._on
 
     def _closed(self) -> _Closed:
@@ -285,25 +300,35 @@ class MonitoringCore:
 
     # ---- callbacks, on application threads ----------------------------------------------------------------------
 
-    def _make_callbacks(self) -> tuple[Any, Any, Any]:
-        """Return the callbacks of PY_START, its counting twin, and PY_RETURN.
+    def _make_callbacks(self) -> tuple[Any, Any, Any, Any]:
+        """Return the callbacks of PY_START, its counting twin, and PY_RETURN, and what tells them which code to heed.
 
         Closures, because they run for every call of every bystander while anything records: a global or an attribute
         fewer is measurable there (`make bench`). Until a Context is known to be traced they read three variables.
         """
         get = current.get
-        aimed = self._aimed
-        parked = self._parked
+        loader = _LOADER
+        sole: CodeType | None = None
+        many = False
+
+        def heed(codes: list[CodeType]) -> None:
+            nonlocal sole, many
+            many = len(codes) > 1
+            sole = codes[0] if len(codes) == 1 else None
 
         def on_start(code: CodeType, _offset: int) -> None:
             recording = get()
-            if recording is None and id(code) not in aimed and not parked:
+            if recording is None and code is not sole and not many:
                 return
             try:
-                if recording is None or recording.done or recording.local:
+                if recording is None or recording.done or (recording.local and self._aimed):
                     self._begins(recording, code, _getframe(1))
                 else:
-                    recording.start_frame(code, _getframe(1))
+                    entry = recording.known(id(code))
+                    if entry is None:
+                        recording.start_frame(code, _getframe(1))
+                    else:
+                        recording.called(entry, None)
             except BaseException as error:  # noqa: BLE001 - contained
                 self._contain(error, recording)
 
@@ -312,31 +337,35 @@ class MonitoringCore:
             if recording is None:
                 self._counted += 1
             try:
-                if recording is None or recording.done or recording.local:
+                if recording is None or recording.done or (recording.local and self._aimed):
                     self._begins(recording, code, _getframe(1))
                 else:
-                    recording.start_frame(code, _getframe(1))
+                    entry = recording.known(id(code))
+                    if entry is None:
+                        recording.start_frame(code, _getframe(1))
+                    else:
+                        recording.called(entry, None)
             except BaseException as error:  # noqa: BLE001 - contained
                 self._contain(error, recording)
 
         def on_return(code: CodeType, _offset: int, value: object) -> None:
             recording = get()
-            if recording is None and code is not _LOADER:
+            if recording is None and code is not loader:
                 return
             try:
                 if recording is not None and not recording.done:
-                    frame_id = id(_getframe(1))
-                    node = recording.open.get(frame_id)
-                    if (node is not None and node.entry.code is code) or recording.outer is not None:
-                        recording.leave_by_return(frame_id, value)
-                        if recording.done:
+                    entry = recording.known(id(code))
+                    if entry is not None and entry.recorded:
+                        if recording.returned(entry, id(_getframe(1)), value) and recording.done:
                             recording.restore()
-                if code is _LOADER and self._loaded is not None:
+                    elif recording.outer is not None:
+                        recording.leave_by_return(id(_getframe(1)), value)
+                if code is loader and self._loaded is not None:
                     self._loaded(value)
             except BaseException as error:  # noqa: BLE001 - contained
                 self._contain(error, recording)
 
-        return on_start, on_start_counted, on_return
+        return on_start, on_start_counted, on_return, heed
 
     def _begins(self, recording: Recording | None, code: CodeType, frame: FrameType) -> None:
         """A frame begins in a Context that carries no live recording of a probe: a target may begin one."""
@@ -464,6 +493,8 @@ class MonitoringCore:
         self._live.clear()
         self._aimed.clear()
         self._parked.clear()
+        self._roots.clear()
+        self._count_heeded()
         self._loaded = None
         self._users = 0
         if self._tool >= 0:

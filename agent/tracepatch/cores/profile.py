@@ -66,9 +66,8 @@ class ProfileCore:
         self._handles: dict[int, tuple[str, Any] | None] = {}
         self._leaving: dict[int, tuple[str, Any]] = {}
         self._caught: dict[int, tuple[str, Any]] = {}
-        # Bound once: hooks are compared by identity, `==` could run code of another tool.
-        self._call_hook = self._on_call
-        self._event_hook = self._on_event
+        # Made once: hooks are compared by identity, `==` could run code of another tool.
+        self._call_hook, self._event_hook = self._make_hooks()
         self._handle_hook = self._on_handle_event
 
     # ---- what is occupied ---------------------------------------------------------------------------------------
@@ -162,6 +161,7 @@ class ProfileCore:
 
     def prepare(self, entry: Entry) -> None:
         entry.opcodes = entry.code.co_code
+        entry.cells = bool(entry.code.co_freevars or entry.code.co_cellvars)
         if entry.suspends and pyversion.RESUME_OPCODE:
             resume = opmap["RESUME"]
             entry.first = next(
@@ -348,29 +348,67 @@ class ProfileCore:
 
     # ---- the hook, on application threads -----------------------------------------------------------------------
 
-    def _on_call(self, frame: FrameType, _event: str, _value: object) -> Any:
-        """A frame begins or goes on (`settrace`'s global function): return who follows it, or None.
+    def _make_hooks(self) -> tuple[Any, Any]:
+        """Return `settrace`'s global function, told that a frame begins or goes on, and the one that follows a frame.
 
         Around every call of a hook the interpreter copies the frame's variables out and back in, cells included: what
         another thread wrote into a shared cell meanwhile would be undone (bpo-30744). So the last thing a hook does is
         to have the copy made anew; from there to the copying back nothing lets another thread run.
-        """
-        code = frame.f_code
-        try:
-            return self._called(frame, code)
-        finally:
-            if code.co_freevars or code.co_cellvars:
-                frame.f_locals  # noqa: B018
 
-    def _on_event(self, frame: FrameType, event: str, value: Any) -> Any:
-        """Something happens in a frame that is followed; see `_on_call` for its end."""
-        code = frame.f_code
-        try:
-            self._followed(frame, event, value)
-            return self._event_hook
-        finally:
-            if code.co_freevars or code.co_cellvars:
-                frame.f_locals  # noqa: B018
+        Closures with the straight path written out, as in the `monitoring` core: code that was met before, and a frame
+        that neither suspends nor is unwound. All else is `_called` and `_followed`.
+        """
+        get = current.get
+        parked = self._parked
+        raised = self._raised
+        caught = self._caught
+
+        def on_call(frame: FrameType, _event: str, _value: object) -> Any:
+            code = frame.f_code
+            recording = get()
+            entry = None if recording is None else recording.known(id(code))
+            if recording is None or entry is None or entry.suspends or recording.done or parked:
+                try:
+                    return self._called(frame, code)
+                finally:
+                    if code.co_freevars or code.co_cellvars:
+                        frame.f_locals  # noqa: B018
+            try:
+                if recording.called(entry, frame) or recording.outer is not None:
+                    frame.f_trace_lines = False
+                    return on_event
+                return None
+            except BaseException as error:  # noqa: BLE001 - contained
+                self._contain(error, recording)
+                return None
+            finally:
+                if entry.cells:
+                    frame.f_locals  # noqa: B018
+
+        def on_event(frame: FrameType, event: str, value: Any) -> Any:
+            recording = get()
+            entry = None if recording is None or event != "return" else recording.known(id(frame.f_code))
+            if recording is None or entry is None or entry.suspends or recording.done or raised or caught:
+                code = frame.f_code
+                try:
+                    self._followed(frame, event, value)
+                    return on_event
+                finally:
+                    if code.co_freevars or code.co_cellvars:
+                        frame.f_locals  # noqa: B018
+            try:
+                if value is None and entry.opcodes[frame.f_lasti] != _RETURN_VALUE:
+                    self._followed(frame, event, value)
+                elif recording.returned(entry, id(frame), value):
+                    self._left(recording)
+            except BaseException as error:  # noqa: BLE001 - contained
+                self._contain(error, recording)
+            finally:
+                if entry.cells:
+                    frame.f_locals  # noqa: B018
+            return on_event
+
+        return on_call, on_event
 
     def _called(self, frame: FrameType, code: CodeType) -> Any:
         recording = current.get()
@@ -464,9 +502,14 @@ class ProfileCore:
             self._caught.pop(frame_id, None)
             self._leaving[get_ident()] = raised
             recording.leave_raised(frame_id, raised)
+        self._left(recording)
+
+    def _left(self, recording: Recording) -> None:
+        """A frame is gone: leave the Context if it was the root, and the thread if nothing that records runs here."""
         if recording.done:
             recording.restore()
-        if not recording.runs_here():
+        live = current.get()  # the one around it, perhaps
+        if live is None or live.done or not live.runs_here():
             self._unhook()
 
     def _suspended(self, recording: Recording) -> None:
