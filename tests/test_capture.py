@@ -29,6 +29,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tracepatch.capture import Capturer
+from tracepatch.codes import APPLICATION, Entry
 from tracepatch.reading import MAX_NODES
 from tracepatch.redaction import REDACTED, RedactionPolicy, Redactor
 from tracepatch.secret_names import listed
@@ -53,6 +54,28 @@ def capturer(mode="safe", redactor=None, **options):
 
 def capture(value, **options):
     return capturer(**options).value(value)
+
+
+@functools.cache
+def code(function, *names):
+    return compile(f"def {function}({', '.join(names)}): pass", "app.py", "exec").co_consts[0]
+
+
+def entry(function, *names):
+    """Return the entry of a function that has this name and arguments of these names."""
+    return Entry(code(function, *names), "app", APPLICATION)
+
+
+def arguments(one, values):
+    return one.arguments(entry("f", *values), values)
+
+
+def argument(one, name, value):
+    return arguments(one, {name: value})[0]
+
+
+def returned(one, function, value):
+    return one.returned(entry(function), value)
 
 
 def packed(plain):
@@ -429,14 +452,10 @@ def test_nothing_of_a_hostile_value_runs(label):
         ValueError(value),
     ):
         packed(one.value(each))
-        packed(one.argument("x", each))
-        packed(one.argument("password", each))
-        packed(one.returned("get_token", each))
-        packed(
-            one.arguments(
-                ["x", "password", "key", "value"], {"x": each, "password": each, "key": each, "value": each}
-            )
-        )
+        packed(argument(one, "x", each))
+        packed(argument(one, "password", each))
+        packed(returned(one, "get_token", each))
+        packed(arguments(one, {"x": each, "password": each, "key": each, "value": each}))
     assert touched == []
     for kind in (
         ValueError,
@@ -448,9 +467,9 @@ def test_nothing_of_a_hostile_value_runs(label):
         ImportError,
         UnicodeDecodeError,
     ):
-        for arguments in ((value,), ("x", value), (value, value), (2, value, value)):
+        for args in ((value,), ("x", value), (value, value), (2, value, value)):
             error = kind.__new__(kind)
-            error.args = arguments
+            error.args = args
             packed(list(one.exception(error)))
     error = OSError()
     error.errno, error.strerror, error.filename = value, value, value
@@ -486,7 +505,7 @@ def test_hostile_keys_are_not_compared():
         Key.armed = True
         packed(capture(value, depth=3))
         packed(capture(value.items(), depth=3))
-        packed(capturer().argument("password", value))
+        packed(argument(capturer(), "password", value))
     Key.armed = False
     several = {Key(), Key()}
     Key.armed = True
@@ -545,18 +564,18 @@ def test_base_exceptions_pass(monkeypatch):
     one = capturer()
     monkeypatch.setattr(Redactor, "names_secret", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        one.argument("x", 1)
+        argument(one, "x", 1)
 
 
 def test_an_error_of_ours_is_unreadable(monkeypatch):
     one = capturer()
     monkeypatch.setattr("tracepatch.reading.plan_of", int)
     monkeypatch.setattr("tracepatch.capture.plan_of", int)
-    monkeypatch.setattr(Redactor, "function_secret", math.sqrt)
+    monkeypatch.setattr(Redactor, "function_secrecy", math.sqrt)
     assert one.value(Order(1)).kind == "unreadable"
-    assert one.returned("f", 1).kind == "unreadable"
+    assert returned(one, "f", 1).kind == "unreadable"
     assert one.exception(ValueError())[1].kind == "unreadable"
-    assert one.arguments(["a"], {}) == [Mark("unreadable", {})]
+    assert one.arguments(entry("f", "a"), {}) == [Mark("unreadable", {})]
 
 
 def test_an_exception_of_a_signal_handler_passes(monkeypatch):
@@ -633,9 +652,9 @@ def test_large_values_take_little_time():
     huge = 1 << 33_000_000
     assert quickly(lambda: capture(huge)) == Mark("int", {"hex": "8000000000000000", "bits": 33_000_001})
     assert quickly(lambda: capture(-huge)) == Mark("int", {"hex": "-8000000000000000", "bits": 33_000_001})
-    quickly(lambda: capturer().argument("password", numbers))
-    quickly(lambda: capturer().argument("password", text))
-    quickly(lambda: capturer().argument("password", huge))
+    quickly(lambda: argument(capturer(), "password", numbers))
+    quickly(lambda: argument(capturer(), "password", text))
+    quickly(lambda: argument(capturer(), "password", huge))
 
 
 def count(plain):
@@ -750,7 +769,7 @@ def test_no_object_is_referred_to():
 
     one = capturer(depth=5)
     objects = values()
-    plain = [one.value(objects), one.argument("password", objects), one.returned("get_token", objects[1])]
+    plain = [one.value(objects), argument(one, "password", objects), returned(one, "get_token", objects[1])]
     plain += [one.exception(objects[2]), one.exception(objects[4])]
     watched = [
         weakref.ref(item)
@@ -793,10 +812,10 @@ def holder(secret):
 
 
 WAYS = {
-    "argument": lambda one, secret: one.argument("password", secret),
-    "bytes argument": lambda one, secret: one.argument("password", secret.encode()),
-    "structure argument": lambda one, secret: one.argument("credentials", {"user": "a", "x": [secret]}),
-    "returned": lambda one, secret: one.returned("Vault.get_token", secret),
+    "argument": lambda one, secret: argument(one, "password", secret),
+    "bytes argument": lambda one, secret: argument(one, "password", secret.encode()),
+    "structure argument": lambda one, secret: argument(one, "credentials", {"user": "a", "x": [secret]}),
+    "returned": lambda one, secret: returned(one, "get_token", secret),
     "dict key": lambda one, secret: one.value({"user": "a", "client_secret": secret}),
     "bytes key": lambda one, secret: one.value({b"cookie": secret.encode()}),
     "environ": lambda one, secret: one.value({"HTTP_AUTHORIZATION": secret, "PATH_INFO": "/"}),
@@ -819,8 +838,8 @@ WAYS = {
     "path": lambda one, secret: one.value(pathlib.PurePosixPath(f"/a/token={secret}")),
     "key": lambda one, secret: one.value({f"token={secret}": 1}),
     "cut": lambda one, secret: one.value("x" * 100 + f"&password={secret}&" + "y" * 200),
-    "arguments": lambda one, secret: one.arguments(["note", "password"], {"note": f"my {secret}", "password": secret}),
-    "name and value": lambda one, secret: one.arguments(["key", "value"], {"key": "X-Api-Key", "value": secret}),
+    "arguments": lambda one, secret: arguments(one, {"note": f"my {secret}", "password": secret}),
+    "name and value": lambda one, secret: arguments(one, {"key": "X-Api-Key", "value": secret}),
     "set item": lambda one, secret: one.value({"text": f"it is {secret}", "password": secret}),
     "subclass": lambda one, secret: one.value(type("Text", (str,), {})(f"password={secret}")),
 }  # fmt: skip
@@ -869,13 +888,13 @@ def test_mode_repr_hides_it_too(way):
 
 def test_marks_of_secrets():
     one = capturer()
-    assert one.argument("password", SECRET) == Mark("redacted", {"type": "str"})
-    assert one.argument("password", {"a": 1}) == Mark("redacted", {"type": "dict"})
-    assert one.argument("password", 1234) == Mark("redacted", {"type": "int"})
-    assert one.argument("password", Order(1)) == Mark("redacted", {"type": name(Order)})
-    assert one.argument("password", None) is None
-    assert one.argument("has_password", True) is True
-    assert one.argument("password", "") == ""
+    assert argument(one, "password", SECRET) == Mark("redacted", {"type": "str"})
+    assert argument(one, "password", {"a": 1}) == Mark("redacted", {"type": "dict"})
+    assert argument(one, "password", 1234) == Mark("redacted", {"type": "int"})
+    assert argument(one, "password", Order(1)) == Mark("redacted", {"type": name(Order)})
+    assert argument(one, "password", None) is None
+    assert argument(one, "has_password", True) is True
+    assert argument(one, "password", "") == ""
     assert one.value("user=a&password=b&c=d") == Mark(
         "str", {"text": "user=a&password=[redacted]&c=d", "redacted": 1}
     )
@@ -885,7 +904,7 @@ def test_marks_of_secrets():
     assert one.value(4111111111111111) == Mark("redacted", {"type": "int"})
     assert one.value("4111 1111 1111 1111") == Mark("redacted", {"type": "str"})
     assert one.value({"name": "bob", "max_tokens": 5}) == {"name": "bob", "max_tokens": 5}
-    assert one.returned("check_password", {"ok": 1}) == {"ok": 1}
+    assert returned(one, "check_password", {"ok": 1}) == {"ok": 1}
 
 
 def test_a_secret_that_the_cut_goes_through():
@@ -895,7 +914,7 @@ def test_a_secret_that_the_cut_goes_through():
         assert "eyJ" not in shown(plain)
     assert SECRET not in shown(capture("postgres://app:" + SECRET + "z" * 3_000 + "@db/shop", text=200))
     one = capturer()
-    one.argument("password", SECRET)
+    argument(one, "password", SECRET)
     for before in range(100, 125):
         text = shown(one.value("x" * before + SECRET + "y" * 5_000))
         assert SECRET[:6] not in text
@@ -905,13 +924,13 @@ def test_a_secret_that_the_cut_goes_through():
 
 def test_binary_secrets():
     one = capturer("repr")
-    one.argument("password", b"\xff\x00abc\n")
+    argument(one, "password", b"\xff\x00abc\n")
     assert one.value([b"\xff\x00abc\n"]) == "[b'[redacted]']"
 
 
 def test_names_in_pairs_are_not_remembered():
     one = capturer()
-    one.argument("username", "bob")
+    argument(one, "username", "bob")
     assert one.value(("password", "username"))
     assert one.value({"username": "is username"}) == {"username": "is username"}
 
@@ -922,7 +941,7 @@ def test_small_secret_objects():
             self._secret_value = value
 
     one = capturer()
-    one.argument("password", SecretText(SECRET))
+    argument(one, "password", SecretText(SECRET))
     assert SECRET not in shown(one.value(f"is {SECRET}"))
     assert SECRET not in shown(capture(SecretText(SECRET)))
 
@@ -1021,8 +1040,8 @@ def test_repr_that_fails():
 
 def test_repr_and_secrets():
     one = capturer("repr")
-    assert one.argument("password", SECRET) == REDACTED
-    assert one.argument("password", None) == "None"
+    assert argument(one, "password", SECRET) == REDACTED
+    assert argument(one, "password", None) == "None"
     assert one.value({"password": "abcd-1", "n": 1}) == "{'password': '[redacted]', 'n': 1}"
     assert one.value(4111111111111111) == REDACTED
     assert one.value(f"now {SECRET}") == "'now [redacted]'"

@@ -75,12 +75,10 @@ def test_policy_adds_names_and_can_turn_redaction_off():
 
 def test_function_names():
     redactor = Redactor()
-    assert redactor.function_secret("Vault.get_token", True)
-    assert redactor.function_secret("get_token", False)
-    assert redactor.function_secret("Session.password", True)
-    assert not redactor.function_secret("Tokens.of.tokenize", True)
-    assert redactor.function_secret("check_password", True)
-    assert not redactor.function_secret("check_password", False)
+    assert redactor.function_secrecy("get_token") == (True, True)
+    assert redactor.function_secrecy("password") == (True, True)
+    assert redactor.function_secrecy("tokenize") == (False, False)
+    assert redactor.function_secrecy("check_password") == (False, True)
 
 
 TEXTS = {

@@ -28,6 +28,7 @@ from typing import Any
 from tracepatch_shared.limits import Capture
 from tracepatch_shared.values import Mark, Plain
 
+from .codes import Entry
 from .containment import ours
 from .objects import Plan, fields_of, mro_of, plan_of
 from .reading import Reader, Walk
@@ -37,8 +38,6 @@ from .secret_values import SCALARS, SEQUENCES, SecretValues
 
 NOT_CARD = 10**12
 """Integers below it are no card numbers."""
-
-MAX_SIGNATURES = 4096
 
 _UNREADABLE = Mark("unreadable", {})
 """Shared: made before it is needed, as where the stack or the memory is at its end nothing can be made."""
@@ -53,8 +52,7 @@ class Capturer:
     """Captures the values of one trace."""
 
     __slots__ = (
-        "_characters", "_clean", "_harmless", "_items", "_known", "_reader", "_redactor", "_repr", "_secrets", "_text", "_window",
-        "weight",
+        "_characters", "_clean", "_items", "_reader", "_redactor", "_repr", "_secrets", "_text", "_trace", "_window", "weight",
     )  # fmt: skip
 
     def __init__(self, options: Capture, redactor: Redactor, *, mode: str = "safe") -> None:
@@ -71,9 +69,8 @@ class Capturer:
         self._characters = self._reader.characters
         self._redactor = redactor
         self._clean = redactor.clean
-        self._known = redactor.names
-        self._harmless: set[tuple[str, ...]] = set()
-        """Signatures without a name that makes a value secret."""
+        self._trace = object()
+        """Stands for this trace in the entries of functions that were met in it."""
 
     # -- what the recorder calls
 
@@ -102,31 +99,18 @@ class Capturer:
                 raise  # a signal handler's: the application's
             return _UNREADABLE
 
-    def argument(self, name: str, value: Any) -> Plain:
-        """Return the plain form of the value of an argument, redacted when its name is secret."""
-        try:
-            secret = self._known.get(name)
-            if secret or (secret is None and self._redactor.names_secret(name)):
-                return self._secret(value)
-        except Exception as error:
-            if not ours(error):
-                raise  # a signal handler's: the application's
-            return _UNREADABLE
-        return self.value(value)
-
-    def arguments(self, names: Sequence[str], values: Mapping[str, Any]) -> list[Plain]:
-        """Return the plain forms of a call's arguments, as `argument` of each; secrets are read first.
+    def arguments(self, entry: Entry, values: Mapping[str, Any]) -> list[Plain]:
+        """Return the plain forms of a call's arguments, redacted where a name is secret; secrets are read first.
 
         So the secret in `login(note, password)` is hidden in the note, too, and the value in `set(name, value)` when
-        the name is that of a secret. Costs no more than asking one by one; `values` is an exact dict or a frame's
-        locals.
+        the name is that of a secret. `values` is an exact dict or a frame's locals.
         """
+        names = entry.arguments
         try:
-            names = tuple(names)
-            if names in self._harmless:
+            if entry.naming_for is not self._trace:
+                self._meet(entry)
+            if entry.naming == ():
                 return self._plain(names, values)
-            if self._secrets.harmless(names) and len(self._harmless) < MAX_SIGNATURES:
-                self._harmless.add(names)
             pairs = [(name, values[name]) for name in names]
             hidden = self._secrets.among(pairs)
             if hidden is None:
@@ -139,6 +123,11 @@ class Capturer:
             if not ours(error):
                 raise  # a signal handler's: the application's
             return [_UNREADABLE for _ in names]
+
+    def _meet(self, entry: Entry) -> None:
+        """Decide what depends on the names of a function's arguments alone, once in a trace."""
+        entry.naming = self._secrets.naming(entry.arguments)
+        entry.naming_for = self._trace
 
     def _plain(self, names: Sequence[str], values: Mapping[str, Any]) -> list[Plain]:
         """Return the plain forms of arguments none of whose names matters; the hottest path, so scalars stay inside."""
@@ -155,13 +144,16 @@ class Capturer:
                 shown.append(value(item))
         return shown
 
-    def returned(self, function_name: str, value: Any) -> Plain:
+    def returned(self, entry: Entry, value: Any) -> Plain:
         """Return the plain form of what a function returned, redacted when its own name (`get_token`) is secret."""
         try:
             kind = type(value)
             if (value is None or kind is bool) and not self._repr:
                 return value  # type: ignore[no-any-return]
-            if self._redactor.function_secret(function_name, kind is str or kind is bytes):
+            if entry.secrecy_for is not self._trace:
+                entry.secrecy = self._redactor.function_secrecy(entry.code.co_name)
+                entry.secrecy_for = self._trace
+            if entry.secrecy[kind is str or kind is bytes]:
                 return self._secret(value)
         except Exception as error:
             if not ours(error):

@@ -72,10 +72,14 @@ class Entry:
         "hand_off",
         "library",
         "module",
+        "naming",
+        "naming_for",
         "opcodes",
         "optimized",
         "plain",
         "recorded",
+        "secrecy",
+        "secrecy_for",
         "spawn",
         "suspends",
     )
@@ -114,6 +118,11 @@ class Entry:
         """An ordinary function: it comes and goes on top of whatever runs."""
         self.recorded = False
         """A node of it was made; the exits of all other code need no look."""
+        # `Capturer` fills these in, per trace: `..._for` is the trace that they hold for.
+        self.naming: tuple[str, ...] | None = None
+        self.naming_for: object = None
+        self.secrecy = (False, False)
+        self.secrecy_for: object = None
         # The profile core alone fills these in: the bytecode, `f_lasti` when the frame starts, whether it has cells.
         self.opcodes: bytes = b""
         self.first = -1

@@ -138,7 +138,7 @@ class Recording(Runners):
                 now = perf_counter_ns()
                 del self.open[frame_id]
                 stack.pop()
-                plain = self._capturer.returned(entry.code.co_name, value) if self._arguments else None
+                plain = self._capturer.returned(entry, value) if self._arguments else None
                 self._emit((RETURN, runner, now, node, plain))
                 return False
         self.leave_by_return(frame_id, value)
@@ -152,7 +152,7 @@ class Recording(Runners):
         plain = None
         if self._arguments and entry.arguments:
             values = frame.f_locals
-            plain = self._capturer.arguments(entry.arguments, values)
+            plain = self._capturer.arguments(entry, values)
             if _SNAPSHOT and entry.optimized:
                 values.clear()  # the frame keeps this copy: what the function deletes would live on
         self._emit((CALL, node.runner, perf_counter_ns(), node, plain))
@@ -188,7 +188,7 @@ class Recording(Runners):
         if node is None:
             return None
         if node.visible:
-            plain = self._capturer.returned(node.entry.code.co_name, value) if self._arguments else None
+            plain = self._capturer.returned(node.entry, value) if self._arguments else None
             self._emit((RETURN, node.runner, now, node, plain))
         if node is self.root_node:
             self.finish()

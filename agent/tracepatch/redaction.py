@@ -70,7 +70,7 @@ class Redactor:
     """What is secret in one trace, and what of it was seen."""
 
     __slots__ = (
-        "_clean", "_cores", "_extra", "_functions", "_numbers", "_parts", "_remembered", "_whole", "_words",
+        "_clean", "_cores", "_extra", "_numbers", "_parts", "_remembered", "_whole", "_words",
         "enabled", "names", "numeric", "wary",
     )  # fmt: skip
 
@@ -83,7 +83,6 @@ class Redactor:
         self.names: dict[str, bool] = {}
         """What `names_secret` answered, for callers that cannot afford a call."""
         self._extra = frozenset("".join(words(name)) for name in policy.extra_names) - {""}
-        self._functions: dict[str, tuple[bool, bool]] = {}
         self._clean: set[str] = set()
         self._remembered: set[str] = set()
         self._parts: list[str] = []
@@ -103,16 +102,10 @@ class Redactor:
                 self.names[name] = known
         return known
 
-    def function_secret(self, name: str, text: bool) -> bool:
-        """Tell whether what a function of this qualname returns is secret; `text` says that it is text."""
-        answers = self._functions.get(name)
-        if answers is None:
-            last = name.rpartition(".")[2]
-            secret = self.names_secret(last)
-            answers = (secret and not is_predicate(last), secret)
-            if len(self._functions) < MAX_NAMES:
-                self._functions[name] = answers
-        return answers[text]
+    def function_secrecy(self, name: str) -> tuple[bool, bool]:
+        """Tell whether what a function of this name returns is secret: when it is no text, when it is text."""
+        secret = self.names_secret(name)
+        return secret and not is_predicate(name), secret
 
     def _phrase(self, text: str) -> bool:
         return is_secret_phrase(text, self._extra)

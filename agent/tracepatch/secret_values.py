@@ -43,9 +43,11 @@ class SecretValues:
         """Tell whether a value is a name that was met in this trace, as in the pair `("password", "username")`."""
         return type(value) is str and value.isidentifier() and self._names.get(value) is False
 
-    def harmless(self, names: tuple[str, ...]) -> bool:
-        """Tell whether no value beside these names can be secret because of one of them."""
-        return not any(name in _NAME_KEYS or self.named_by(name) for name in names)
+    def naming(self, names: tuple[str, ...]) -> tuple[str, ...] | None:
+        """Return which of these names stand for a name themselves (`set(name, value)`), None where one is secret."""
+        if any(self.named_by(name) for name in names):
+            return None
+        return tuple(name for name in names if name in _NAME_KEYS)
 
     def among(self, pairs: list[Any]) -> list[bool] | None:
         """Tell which values of name-value pairs are secret, None for none; remember them before any is captured.
