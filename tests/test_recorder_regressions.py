@@ -317,3 +317,26 @@ def test_a_cell_that_another_thread_writes_keeps_what_was_written() -> None:
             assert len(made.traces()) == 1
     finally:
         sys.setswitchinterval(interval)
+
+
+def test_a_trace_that_ended_leaves_no_hook_for_the_bystanders_of_the_next() -> None:
+    """Its handle's end was not seen, and from then on the hook stayed on that thread while anything was traced."""
+
+    async def bystand() -> list[object]:
+        seen = []
+        for _ in range(3):
+            started, leave = asyncio.Event(), asyncio.Event()
+            task = asyncio.create_task(uneven.waits_for(started, leave))
+            await started.wait()
+            await asyncio.sleep(0)
+            seen.append(sys.gettrace())
+            leave.set()
+            await task
+        return seen
+
+    before = sys.gettrace()  # coverage may be there, then the probe refuses the tasks
+    for _ in range(2):
+        with bench() as made:
+            made.arm("targets.uneven:waits_for", count=3)
+            assert asyncio.run(bystand()) == [before] * 3
+            assert len(made.traces()) == 3

@@ -16,6 +16,11 @@ async def waits() -> None:
     await asyncio.sleep(10)
 
 
+async def waits_for(started: asyncio.Event, leave: asyncio.Event) -> None:
+    started.set()
+    await leave.wait()
+
+
 async def items() -> AsyncIterator[int]:
     yield 1
     await waits()

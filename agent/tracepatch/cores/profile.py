@@ -417,6 +417,7 @@ class ProfileCore:
                 recording = self._resumed(frame, recording)
             if recording is None or recording.done:
                 if not self._live and gettrace() is self._call_hook:
+                    self._handles.pop(get_ident(), None)  # its end will not be told any more
                     settrace(None)
                 return None
             if code.co_flags & SUSPENDS:
