@@ -10,6 +10,7 @@ same entry the first wins, so that entries are compared by identity).
 from __future__ import annotations
 
 import os
+import sys
 import sysconfig
 from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
@@ -22,7 +23,7 @@ from inspect import (
     CO_VARARGS,
     CO_VARKEYWORDS,
 )
-from types import CodeType, FrameType
+from types import CodeType, FrameType, ModuleType
 from typing import Final
 
 import tracepatch_shared
@@ -175,11 +176,8 @@ class CodeTable:
 
     def add(self, code: CodeType, frame: FrameType) -> Entry:
         """Return a new entry for the code that runs in `frame` (about 5 µs, once per code object)."""
-        names = frame.f_globals
-        module = names.get("__name__") if type(names) is dict else None
-        if type(module) is not str:
-            module = "?"
-        entry = Entry(code, module, self._scope.action(module, code.co_filename))
+        module, file = _origin(code.co_filename, frame.f_globals)
+        entry = Entry(code, module, self._scope.action(module, file))
         if self._prepare is not None:
             self._prepare(entry)
         return self.put(entry)
@@ -187,6 +185,30 @@ class CodeTable:
     def put(self, entry: Entry) -> Entry:
         """Keep an entry, unless another thread has put one for this code, and return the one that is kept."""
         return self._entries.setdefault(id(entry.code), entry)
+
+
+def _origin(file: str, names: object) -> tuple[str, str]:
+    """Return the module that code belongs to and the file that tells whether it is a library's.
+
+    Methods that a library had generated stand in no file; whose they are shows by the module they were made for.
+    """
+    module = names.get("__name__") if type(names) is dict else None
+    if type(module) is not str:
+        module = "?"
+    if file[:1] != "<" or file.startswith("<frozen "):
+        return module, file
+    if type(names) is dict and type(names.get("__file__")) is str:
+        return module, names["__file__"]  # a dataclass's
+    if module.startswith("namedtuple_"):
+        return module, os.__file__
+    made_for = file[:-1].rpartition(" ")[2]  # <attrs generated init shop.cart.Item>
+    while made_for:
+        found = sys.modules.get(made_for)
+        if type(found) is ModuleType:
+            path = vars(found).get("__file__")
+            return made_for, path if type(path) is str else file
+        made_for = made_for.rpartition(".")[0]
+    return module, file
 
 
 def is_library(file: str) -> bool:
