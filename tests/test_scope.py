@@ -525,7 +525,7 @@ def test_real_concurrent_tasks_do_not_meet():
             todo += node.children
             if node.name == "sleeper":
                 seen.append(node.args)
-                assert node.waiting >= 0.015
+                assert 0 < node.waiting < node.elapsed
                 assert node.elapsed >= node.waiting
         assert sorted(seen) == sorted([f"n={n}", f"n={n + 100}", f"n={n + 200}"])
 
@@ -559,7 +559,7 @@ def test_real_decorated_coroutine_knows_its_waiting_time():
     asyncio.run(main())
     (root,) = t.roots
     assert (root.name, root.args, root.return_value) == ("sleeper", "n=1", "{'n': 1}")
-    assert root.waiting >= 0.015
+    assert 0 < root.waiting < root.elapsed
 
 
 def test_real_decorated_generator_records_itself_and_not_its_consumer():

@@ -108,7 +108,7 @@ class Recording(Runners):
     # ---- events, on application threads -------------------------------------------------------------------------
 
     def called(self, entry: Entry, frame: FrameType | None) -> bool:
-        """Code that was met before begins in `frame`, by default the caller's caller; return whether it is recorded."""
+        """Code that was met before begins in `frame`, by default the caller's caller; return whether its end matters."""
         if entry.plain and self.straight:
             runner = self.current.get(get_ident())
             if runner is not None and runner.shown and (stack := runner.stack):
@@ -123,7 +123,7 @@ class Recording(Runners):
                     self._begun(node, frame)
                     return True
         frame = frame or _getframe(2)
-        return self.start_frame(frame.f_code, frame) is not None
+        return self.start_frame(frame.f_code, frame) is not None or self.follows(id(frame))
 
     def returned(self, entry: Entry, frame_id: int, value: object) -> bool:
         """A frame returned `value`; return whether that changed more than the top of a runner."""

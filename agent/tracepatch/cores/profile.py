@@ -109,7 +109,7 @@ class ProfileCore:
             if recording is None or recording.done or recording.local:
                 hooked = self._pause()
                 try:
-                    trigger(code, _getframe(1))
+                    hooked = trigger(code, _getframe(1)) or hooked
                 except BaseException as error:  # noqa: BLE001 - contained
                     take(error)
                 finally:
@@ -187,8 +187,10 @@ class ProfileCore:
             recording.restore()
             self._live.discard(recording)
             return False
-        self._hook(frame)
-        return True
+        self._prepare_loop()
+        frame.f_trace = self._event_hook
+        frame.f_trace_lines = False
+        return True  # the thread is hooked when the inserted call ends: what else the trigger calls is nobody's
 
     def begin_inside(self, recording: Recording, frame: FrameType) -> None:
         other = gettrace()
@@ -245,13 +247,6 @@ class ProfileCore:
         self._caught.clear()
         self._sticky.clear()
         return False
-
-    def _hook(self, frame: FrameType) -> None:
-        """Follow a frame that runs already, and what it calls, on this thread."""
-        self._prepare_loop()
-        frame.f_trace = self._event_hook
-        frame.f_trace_lines = False
-        settrace(self._call_hook)
 
     def _unhook(self) -> None:
         """Leave this thread, unless runners wait here for a loop that wakes them up without a handle."""
@@ -374,7 +369,7 @@ class ProfileCore:
                     if code.co_freevars or code.co_cellvars:
                         frame.f_locals  # noqa: B018
             try:
-                if recording.called(entry, frame) or recording.outer is not None:
+                if recording.called(entry, frame):
                     frame.f_trace_lines = False
                     return on_event
                 return None
@@ -514,8 +509,12 @@ class ProfileCore:
             self._unhook()
 
     def _suspended(self, recording: Recording) -> None:
-        """A runner waits: on an asyncio loop the handle that wakes it up sets the hook again, elsewhere it stays."""
-        if not _on_asyncio():
+        """A runner waits: on an asyncio loop the handle that wakes it up sets the hook again, elsewhere it stays.
+
+        It stays as well for a root that is a generator: whoever resumes it does so in a Context that tells nothing.
+        """
+        root = recording.root_node
+        if (root is not None and root.frame_id in self._parked) or not _on_asyncio():
             waiting = self._sticky.setdefault(get_ident(), [])
             if recording not in waiting:
                 waiting.append(recording)
