@@ -190,7 +190,9 @@ class ProfileCore:
         self._prepare_loop()
         frame.f_trace = self._event_hook
         frame.f_trace_lines = False
-        return True  # the thread is hooked when the inserted call ends: what else the trigger calls is nobody's
+        return (
+            True  # the thread is hooked when the inserted call ends: what else the trigger calls is nobody's
+        )
 
     def begin_inside(self, recording: Recording, frame: FrameType) -> None:
         other = gettrace()
