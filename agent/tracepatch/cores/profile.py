@@ -68,6 +68,7 @@ class ProfileCore:
         self._caught: dict[int, tuple[str, Any]] = {}
         # Made once: hooks are compared by identity, `==` could run code of another tool.
         self._call_hook, self._event_hook = self._make_hooks()
+        self._first_hook = self._event_hook if pyversion.COPIED_LOCALS else self._on_first
         self._handle_hook = self._on_handle_event
 
     # ---- what is occupied ---------------------------------------------------------------------------------------
@@ -188,11 +189,9 @@ class ProfileCore:
             self._live.discard(recording)
             return False
         self._prepare_loop()
-        frame.f_trace = self._event_hook
-        frame.f_trace_lines = False
-        return (
-            True  # the thread is hooked when the inserted call ends: what else the trigger calls is nobody's
-        )
+        frame.f_trace = self._first_hook
+        frame.f_trace_lines = not pyversion.COPIED_LOCALS
+        return True  # the thread is hooked when the inserted call ends; what the trigger calls is nobody's
 
     def begin_inside(self, recording: Recording, frame: FrameType) -> None:
         other = gettrace()
@@ -333,8 +332,8 @@ class ProfileCore:
                 try:
                     frame = _getframe(1)
                     live.start_frame(frame.f_code, frame)
-                    frame.f_trace = self._event_hook
-                    frame.f_trace_lines = False
+                    frame.f_trace = self._first_hook
+                    frame.f_trace_lines = not pyversion.COPIED_LOCALS
                     settrace(self._call_hook)
                 except BaseException as error:  # noqa: BLE001 - contained
                     take(error)
@@ -348,9 +347,11 @@ class ProfileCore:
     def _make_hooks(self) -> tuple[Any, Any]:
         """Return `settrace`'s global function, told that a frame begins or goes on, and the one that follows a frame.
 
-        Around every call of a hook the interpreter copies the frame's variables out and back in, cells included: what
+        Around a call of a hook the interpreter copies the frame's variables out and back in, cells included: what
         another thread wrote into a shared cell meanwhile would be undone (bpo-30744). So the last thing a hook does is
-        to have the copy made anew; from there to the copying back nothing lets another thread run.
+        to have the copy made anew; from there to the copying back nothing lets another thread run. 3.11 copies only
+        where a hook has read the variables; the one that follows a frame does not, so that what a function has dropped
+        is gone.
 
         Closures with the straight path written out, as in the `monitoring` core: code that was met before, and a frame
         that neither suspends nor is unwound. All else is `_called` and `_followed`.
@@ -359,6 +360,7 @@ class ProfileCore:
         parked = self._parked
         raised = self._raised
         caught = self._caught
+        copied = pyversion.COPIED_LOCALS
 
         def on_call(frame: FrameType, _event: str, _value: object) -> Any:
             code = frame.f_code
@@ -370,16 +372,19 @@ class ProfileCore:
                 finally:
                     if code.co_freevars or code.co_cellvars:
                         frame.f_locals  # noqa: B018
+            read = copied
             try:
-                if recording.called(entry, frame):
-                    frame.f_trace_lines = False
-                    return on_event
-                return None
+                if not recording.called(entry, frame):
+                    return None
+                read = True
+                frame.f_trace_lines = False
+                return on_event
             except BaseException as error:  # noqa: BLE001 - contained
+                read = True
                 self._contain(error, recording)
                 return None
             finally:
-                if entry.cells:
+                if read and entry.cells:
                     frame.f_locals  # noqa: B018
 
         def on_event(frame: FrameType, event: str, value: Any) -> Any:
@@ -391,7 +396,7 @@ class ProfileCore:
                     self._followed(frame, event, value)
                     return on_event
                 finally:
-                    if code.co_freevars or code.co_cellvars:
+                    if copied and (code.co_freevars or code.co_cellvars):
                         frame.f_locals  # noqa: B018
             try:
                 if value is None and entry.opcodes[frame.f_lasti] != _RETURN_VALUE:
@@ -401,11 +406,24 @@ class ProfileCore:
             except BaseException as error:  # noqa: BLE001 - contained
                 self._contain(error, recording)
             finally:
-                if entry.cells:
+                if copied and entry.cells:
                     frame.f_locals  # noqa: B018
             return on_event
 
         return on_call, on_event
+
+    def _on_first(self, frame: FrameType, event: str, value: Any) -> Any:
+        """Something happens, on 3.11, in a frame whose arguments were read by an inserted call: its first line.
+
+        The interpreter copies the variables around the next hook, once: better now, when there are but the arguments.
+        """
+        if event == "line":
+            frame.f_trace_lines = False
+        else:
+            self._followed(frame, event, value)
+        if frame.f_code.co_freevars or frame.f_code.co_cellvars:
+            frame.f_locals  # noqa: B018
+        return self._event_hook
 
     def _called(self, frame: FrameType, code: CodeType) -> Any:
         recording = current.get()
