@@ -13,8 +13,34 @@ from ctl import ctl, environment, golden
 from stream_agent import StreamAgent
 
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "cli-json.md"
-OPEN = {"labels", "limits", "task", "args", "drops"}
+OPEN = {"labels", "limits", "task", "args", "drops", "not_shown"}
 """Objects whose keys are the user's or the agent's."""
+
+STACKS = {
+    "type": "stacks",
+    "threads": [{"ident": 1, "name": "MainThread", "frames": [[0, 7]]}],
+    "threads_total": 1,
+    "tasks": [
+        {
+            "name": "Task-1",
+            "class": "_asyncio.Task",
+            "state": "waiting",
+            "waits_for": {
+                "call": "asyncio.Lock.acquire",
+                "type": "_asyncio.Future",
+                "tasks": ["t"],
+                "count": 1,
+            },
+            "awaited_by": ["main"],
+            "frames": [[0, 7]],
+        }
+    ],
+    "tasks_total": 1,
+    "codes": [["checkout", "app.py"]],
+    "not_shown": {"other": 1},
+    "notes": ["greenlets are not shown"],
+    "took_ns": 1000,
+}
 
 
 def shape(value: Any) -> Any:
@@ -44,6 +70,8 @@ def objects(runtime_dir, tmp_path) -> dict[str, dict[str, Any]]:
 
     try:
         run("agents", *reach)
+        shop.answers["stacks"] = lambda _: [STACKS]
+        run("stacks", *reach)
         run("targets", "m:*", *reach)
         shop.answers["targets"] = lambda _: [{"type": "targets", "matched": [], "total": 0, "near": ["m:f"]}]
         run("targets", "m:x", *reach)

@@ -40,7 +40,7 @@ PAGES = [
     *ROOT.glob("examples/*/*.md"),
 ]
 WRITE = os.environ.get("TRACEPATCH_WRITE_DOCS") == "1"
-CHOOSING = {"agents", "arm", "collect", "disarm", "extend", "status", "targets"}
+CHOOSING = {"agents", "arm", "collect", "disarm", "extend", "stacks", "status", "targets"}
 """Commands that look for agents: here they get `--pid`, since other tests may run at the same time."""
 
 
@@ -105,6 +105,7 @@ MASKS = [
     (r" +\+\d+ inner calls?$| · \d+ inner calls? not shown$", ""),
     (r"\b\d+ calls?\b", "CALLS"),
     (r"\b\d+ (seen|passed over)\b", r"NUMBER \1"),
+    (r"\b\d+ (thread|task)s?\b", r"NUMBER \1s"),
     (r"127\.0\.0\.1:\d+", "ADDRESS"),
     (r"\b\d{2,7}\b", "NUMBER"),
     (r"0x[0-9a-f]+", "POINTER"),
@@ -172,7 +173,7 @@ def neutral(text: str) -> str:
     "page", sorted({block.page for block in chosen("console")}), ids=lambda page: page.name
 )
 def test_sessions_print_what_the_page_shows(page: Path, shop: dict[str, Any], tmp_path: Path) -> None:
-    extra = {socket.gethostname(): "HOST", str(ROOT): "CHECKOUT"}
+    extra = {socket.gethostname(): "HOST", f"{ROOT}/": ""}
     for block in [block for block in chosen("console") if block.page == page]:
         actual = ""
         for command in re.findall(r"^\$ (.*)$", block.text, re.MULTILINE):

@@ -10,16 +10,17 @@ from collections.abc import Callable
 from typing import Any
 
 from tracepatch_shared.errors import Disabled, InternalError, MessageError, TracepatchError
-from tracepatch_shared.limits import MAX_COUNT
-from tracepatch_shared.messages import MAX_REQUEST_BYTES, Message, error, field, unpack
+from tracepatch_shared.limits import MAX_COUNT, MAX_STACKS, STACKS
+from tracepatch_shared.messages import MAX_REQUEST_BYTES, UNKNOWN_REQUEST, Message, error, field, unpack
 
 from . import containment, journal, killswitch, spool
 from .endpoint import Endpoint
 from .held import Held
 from .identity import Identity
 from .post import Post
-from .probe import an_id, name, options_from_wire
+from .probe import MAX_CHARACTERS, an_id, name, options_from_wire
 from .roster import MAX_SHOWN, Resolver, Roster, Tracing
+from .stacks import Stacks
 
 MAX_IDS = 10_000
 """Ids in one message."""
@@ -58,6 +59,7 @@ class Desk:
             "disarm": self._disarm,
             "status": self._status,
             "targets": self._targets,
+            "stacks": self._stacks,
             "collect": self._collect,
             "ack": self._ack,
         }
@@ -72,7 +74,7 @@ class Desk:
             request = _request_id(message)
             todo = self._requests.get(message["type"])
             if todo is None:
-                raise MessageError(f"{message['type'][:40]!r} is no type of request that is known here")
+                raise MessageError(f"{message['type'][:40]!r} {UNKNOWN_REQUEST}")
             if request is None and message["type"] != "ack":
                 raise MessageError(f"{message['type']}: field 'id' must be an int that is not negative")
             reply = todo(sender, message)
@@ -170,6 +172,15 @@ class Desk:
             "refused": [list(refusal) for refusal in found.refused[:MAX_SHOWN]],
         }
 
+    def _stacks(self, _sender: bytes, message: Message) -> Message:
+        look = Stacks(
+            task=_glob(message, "task"),
+            thread=_glob(message, "thread"),
+            limit=max(1, min(field(message, "limit", int, STACKS), MAX_STACKS)),
+            redaction=self._tracing.policy.redaction,
+        )
+        return {"type": "stacks", "re": message["id"], **look.to_wire()}
+
     def _collect(self, sender: bytes, message: Message) -> Message:
         traces = self._held.finished(_ids(message, "probe_ids"), _ids(message, "trace_ids"))
         operator = message.get("operator")
@@ -195,6 +206,14 @@ def _request_id(message: Message) -> int | None:
     """Return the id to answer to, if there is a proper one."""
     found = message.get("id")
     return found if type(found) is int and 0 <= found < 1 << 63 else None
+
+
+def _glob(message: Message, field_name: str) -> str | None:
+    """Return a glob; None when the field is nil or missing: all."""
+    found: str | None = field(message, field_name, str, None)
+    if found is not None and len(found) > MAX_CHARACTERS:
+        raise MessageError(f"{message['type']}: {field_name} must be at most {MAX_CHARACTERS} characters")
+    return found
 
 
 def _ids(message: Message, field_name: str) -> list[str] | None:

@@ -29,8 +29,8 @@ BASES = (str, int, float, bytes, list, tuple, dict, set, frozenset)
 
 _str = str.__str__
 mro_of: Callable[[type], tuple[type, ...]] = type.__dict__["__mro__"].__get__
-_class_dict: Callable[[type], Any] = type.__dict__["__dict__"].__get__
-_qualname: Callable[[type], Any] = type.__dict__["__qualname__"].__get__
+class_dict: Callable[[type], Any] = type.__dict__["__dict__"].__get__
+qualname_of: Callable[[type], Any] = type.__dict__["__qualname__"].__get__
 _module: Callable[[type], Any] = type.__dict__["__module__"].__get__
 _function_name = types.FunctionType.__dict__["__qualname__"].__get__
 _function_module = types.FunctionType.__dict__["__module__"].__get__
@@ -65,7 +65,7 @@ class Plan:
                 self.kind = "enum"
             elif self.base is None and any(owner is base for base in BASES):
                 self.base = owner
-            members = _class_dict(owner)
+            members = class_dict(owner)
             if not all(type(name) is str for name in members):
                 continue
             if self.dict_at < 0 and "__dict__" in members:
@@ -97,7 +97,7 @@ def plan_of(value: Any) -> Plan:
 
 def type_name(cls: type) -> str:
     """Return `pkg.mod.Qualname` of a class, without the module for a built-in one."""
-    name = name_text(_qualname(cls))
+    name = name_text(qualname_of(cls))
     module = _module(cls)
     return name if type(module) is str and module == "builtins" else f"{name_text(module)}.{name}"
 
@@ -142,14 +142,14 @@ def fields_of(value: Any, plan: Plan, limit: int) -> tuple[list[tuple[str, Any]]
     found: list[tuple[str, Any]] = []
     count = 0
     if 0 <= plan.dict_at < len(mro):
-        getter = _class_dict(mro[plan.dict_at]).get("__dict__")
+        getter = class_dict(mro[plan.dict_at]).get("__dict__")
         if type(getter) is types.GetSetDescriptorType or mro[plan.dict_at] is types.SimpleNamespace:
             members = getter.__get__(value)
             if type(members) is dict:
                 count = len(members)
                 found = [pair for pair in list(islice(members.items(), limit)) if type(pair[0]) is str]
     for place, name in plan.slots:
-        slot = _class_dict(mro[place]).get(name) if place < len(mro) else None
+        slot = class_dict(mro[place]).get(name) if place < len(mro) else None
         if type(slot) is types.MemberDescriptorType:
             try:
                 item = slot.__get__(value)
@@ -174,7 +174,7 @@ def enum_name(value: Any, plan: Plan) -> str | None:
 
 def standard_text(value: Any, kind: str) -> str | None:
     """Return the text of a value of a standard type, None where reading it could run somebody's code."""
-    return _STANDARD[kind](value, _class_dict(type(value)))
+    return _STANDARD[kind](value, class_dict(type(value)))
 
 
 def _is_standard(cls: type) -> bool:
@@ -183,7 +183,7 @@ def _is_standard(cls: type) -> bool:
     owner = modules.get(module) if type(module) is str and type(modules) is dict else None
     if type(owner) is not types.ModuleType:
         return False
-    return _module_dict(owner).get(_qualname(cls)) is cls
+    return _module_dict(owner).get(qualname_of(cls)) is cls
 
 
 def _c_method(members: Any, name: str) -> Any:
@@ -223,7 +223,7 @@ def _is_zone(cls: type) -> bool:
     """Tell whether a class is one of the time zones that are written in C."""
     if type_name(cls) not in _ZONES or not _is_standard(cls):
         return False
-    return type(_class_dict(cls).get("utcoffset")) is types.MethodDescriptorType
+    return type(class_dict(cls).get("utcoffset")) is types.MethodDescriptorType
 
 
 def _timedelta(value: Any, members: Any) -> str | None:
@@ -266,7 +266,7 @@ def _uuid(value: Any, members: Any) -> str | None:
 
 def _path(value: Any, _members: Any) -> str | None:
     for owner in mro_of(type(value)):
-        slots = _class_dict(owner)
+        slots = class_dict(owner)
         text = _slot(slots, "_str", value)
         if type(text) is str:
             return text

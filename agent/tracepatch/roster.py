@@ -16,6 +16,7 @@ from tracepatch_shared.errors import InternalError, NoRoom, NoSuchProbe, NotTrac
 
 from . import containment, journal, killswitch, room
 from .held import Held, Trace
+from .policy import Policy
 from .post import Post
 from .probe import Options, Probe, sentence
 
@@ -40,6 +41,7 @@ class Tracing(Protocol):
 
     identity: dict[str, Any]
     """What each stream's head says of the agent."""
+    policy: Policy
 
     @property
     def core_name(self) -> str: ...

@@ -20,12 +20,20 @@ from itertools import chain
 from types import TracebackType
 from typing import Any, TypeVar
 
-from tracepatch_shared.errors import MessageError, NobodyReached, NoSuchProbe, TracepatchError, UsageError
+from tracepatch_shared.errors import (
+    MessageError,
+    NobodyReached,
+    NoSuchProbe,
+    Refused,
+    TracepatchError,
+    UsageError,
+)
 from tracepatch_shared.limits import (
+    STACKS,
     Capture,
     Limits,
 )
-from tracepatch_shared.messages import Message, field
+from tracepatch_shared.messages import UNKNOWN_REQUEST, Message, field
 from tracepatch_shared.targets import parse_targets
 
 from .collection import Collection
@@ -49,6 +57,7 @@ from .reports import (
 from .request import Scope, checked_count, checked_ttl, probe
 from .session import Session
 from .spool import spooled
+from .standing import AgentStacks, stacks_from_wire
 
 REQUEST_S = 5.0
 """Time that an agent which said hello has to answer a further request: it may have many modules to look through."""
@@ -154,6 +163,17 @@ class Client(Reach):
             )
 
         return self._each({"type": "targets", "pattern": pattern, "limit": limit}, answer)
+
+    def stacks(
+        self, *, task: str | None = None, thread: str | None = None, limit: int = STACKS
+    ) -> list[AgentStacks]:
+        """Return what each thread and each task is doing now, at most `limit` of both in each agent; nothing is armed.
+
+        `task` is a glob for a task's name or its coroutine's, `thread` one for a thread's name. Agents that are older
+        than this request refuse.
+        """
+        request = {"type": "stacks", "task": task, "thread": thread, "limit": limit}
+        return self._each(request, stacks_from_wire)
 
     def disarm(
         self, probe_ids: Sequence[str] | None = None, *, everybody: bool = False
@@ -280,6 +300,11 @@ class Client(Reach):
         answers = []
         for line, message in ask(lines, request, timeout_s=REQUEST_S).items():
             try:
+                if isinstance(message, MessageError) and UNKNOWN_REQUEST in str(message):
+                    version = line.agent.version or "there"
+                    raise Refused(
+                        f"its tracepatch {version} does not know `{request['type']}`: it is older than this command"
+                    )
                 if isinstance(message, TracepatchError):
                     raise message
                 answers.append(answer(line.agent, message))

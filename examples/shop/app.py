@@ -11,11 +11,11 @@ from pydantic import BaseModel
 
 import tracepatch
 
-from . import auth, catalogue, payments, receipts
+from . import auth, catalogue, deliveries, payments, receipts
 
 tracepatch.start(service="shop")
 
-app = FastAPI(title="shop")
+app = FastAPI(title="shop", lifespan=deliveries.drivers)
 admin_login = HTTPBasic()
 
 

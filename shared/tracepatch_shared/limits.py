@@ -59,6 +59,13 @@ MAX_TTL_S = 24 * 3600.0
 MAX_TARGETS = 50
 """Functions that the targets of one probe may match without `--force`."""
 
+STACKS = 500
+"""Tasks, and threads, that one look shows by default."""
+MAX_STACKS = 10_000
+OUTER_FRAMES = 30
+INNER_FRAMES = 70
+"""Frames of one stack that are shown: its outermost and its innermost ones."""
+
 ATTACHED_TTL_S = 300.0
 LEASE_S = 10.0
 RENEW_S = 3.0

@@ -25,6 +25,9 @@ CHUNK_BYTES = 64 << 10
 
 FLUSH_S = 0.1
 
+UNKNOWN_REQUEST = "is no type of request that is known here"
+"""How an agent that is older than a request refuses it."""
+
 
 def pack(message: Message) -> bytes:
     """Return the frame for a message; `v` is added."""

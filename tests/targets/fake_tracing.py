@@ -8,6 +8,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
+from tracepatch.policy import DEFAULT
+
 
 @dataclass(frozen=True)
 class Piece:
@@ -64,6 +66,7 @@ class FakeTracing:
     def __init__(self, wake: Any) -> None:
         self.wake = wake
         self.identity: dict = {}
+        self.policy = DEFAULT
         self.probes: dict = {}
         self.running: dict = {}
         self.pieces: deque = deque()

@@ -19,6 +19,7 @@ from tracepatch_shared.errors import TracepatchError, UsageError
 from .output import Output, PipeClosed
 
 COMMANDS = {
+    "stacks": "look",
     "agents": "look",
     "targets": "look",
     "status": "look",

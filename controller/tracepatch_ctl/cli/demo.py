@@ -52,11 +52,12 @@ def run(port: int = PORT) -> int:
 
 
 def operate(pid: int) -> int:
-    """Do what an operator would: look, arm the checkout, arm the refund that fails, look again."""
+    """Do what an operator would: look twice, arm the checkout, arm the refund that fails, look again."""
     from . import cli
 
     steps = (
         ("Which processes can be traced?", ["agents"]),
+        ("What do its two drivers do right now?", ["stacks", "--task", "driver*"]),
         ("Trace the next checkout:", ["arm", "shop.app:checkout", "-n", "1"]),
         ("Refunds fail. Why?", ["arm", "shop.app:refund", "-n", "1"]),
         ("And now? Nothing is armed, and the process is as it was:", ["status"]),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..events import Armed, End, Outcome
     from ..reports import Agent, Counters, Ended, Function
+    from ..standing import AgentStacks
     from ..store import Entry
 
 
@@ -29,6 +31,27 @@ def probe_form(agent: Agent, counters: Counters) -> dict[str, Any]:
 def ended_form(agent: Agent, ended: Ended) -> dict[str, Any]:
     """`ended`: a probe that ended in one agent."""
     return {"type": "ended", "agent": agent_ref(agent), **_ended(ended)}
+
+
+def stack_forms(stacks: AgentStacks) -> Iterator[dict[str, Any]]:
+    """`thread` and `task` of one process, each with its frames, and `stacks`: how many there are."""
+    agent = agent_ref(stacks.agent)
+    for thread in stacks.threads:
+        yield {"type": "thread", "agent": agent, **asdict(thread)}
+    for task in stacks.tasks:
+        form = asdict(task)
+        yield {"type": "task", "agent": agent, "class": form.pop("cls"), **form}
+    yield {
+        "type": "stacks",
+        "agent": agent,
+        "threads": stacks.threads_total,
+        "threads_shown": len(stacks.threads),
+        "tasks": stacks.tasks_total,
+        "tasks_shown": len(stacks.tasks),
+        "not_shown": stacks.not_shown,
+        "notes": list(stacks.notes),
+        "took_ns": stacks.took_ns,
+    }
 
 
 def armed_form(event: Armed) -> dict[str, Any]:

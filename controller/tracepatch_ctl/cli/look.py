@@ -1,21 +1,60 @@
-"""Commands that look: `agents`, `targets`, `status`. Nothing is changed in any process."""
+"""Commands that look: `stacks`, `agents`, `targets`, `status`. Nothing is changed in any process."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import click
 
+from tracepatch_shared.limits import MAX_STACKS, STACKS
 from tracepatch_shared.showing import escape
 from tracepatch_shared.text import duration, size
 
+from ..view.stacks import draw
 from ..view.table import table
 from ..view.words import clock, many
-from .forms import function_form, probe_form
+from .forms import function_form, probe_form, stack_forms
 from .options import agent_options, json_option
 from .output import Output
 from .reach import complain, reach
+
+
+@click.command()
+@click.option("--task", metavar="GLOB", help="Only tasks with this name, or whose coroutine has it.")
+@click.option("--thread", metavar="GLOB", help="Only threads with this name.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, MAX_STACKS),
+    default=STACKS,
+    show_default=True,
+    help="Tasks, and threads, of each agent.",
+)
+@agent_options
+@json_option
+def stacks(task: str | None, thread: str | None, limit: int, agents: dict[str, Any], as_json: bool) -> int:
+    """Show what every thread and task is doing now.
+
+    Also when an event loop hangs; nothing is armed.
+    """
+    out = Output(as_json=as_json)
+    with reach(agents) as client:
+        answers = client.stacks(task=task, thread=thread, limit=limit)
+        if task is not None and thread is None:
+            answers = [replace(answer, threads=()) for answer in answers]
+        elif thread is not None and task is None:
+            answers = [replace(answer, tasks=(), not_shown={}) for answer in answers]
+        for place, answer in enumerate(answers):
+            if as_json:
+                for form in stack_forms(answer):
+                    out.object(form)
+                continue
+            if place:
+                out.line()
+            for line in draw(answer):
+                out.line(line)
+        return complain(out, client, answered=bool(answers))
 
 
 @click.command()
