@@ -14,7 +14,7 @@ endif
 python := $(VENV)/bin/python
 pip := $(python) -m pip --quiet --quiet --disable-pip-version-check install
 
-.PHONY: help demo test lint format bench test-all bench-all wheel clean
+.PHONY: help demo test lint format bench bench-here bench-stacks bench-stacks-here test-all bench-all wheel clean
 
 help:
 	@echo 'make demo       start a small server, trace two of its requests, leave nothing behind'
@@ -22,6 +22,7 @@ help:
 	@echo 'make test-all   the tests on every CPython 3.10-3.14 found here'
 	@echo 'make lint       ruff and mypy (make format repairs what can be repaired)'
 	@echo 'make bench      what tracing costs, beside other tracers, on every CPython found here'
+	@echo 'make bench-stacks   what a look with stacks takes after a minute on a lock, on every CPython found here'
 	@echo 'make wheel      dist/*.whl'
 	@echo 'make clean      remove the virtual environments and everything built'
 
@@ -48,6 +49,12 @@ bench:
 
 bench-here: $(VENV)/.bench
 	@$(python) -m benchmarks $(ARGS)
+
+bench-stacks:
+	@bash .ci/every bench-stacks-here
+
+bench-stacks-here: $(VENV)/.demo
+	@$(python) -m benchmarks.stacks $(ARGS)
 
 wheel: $(VENV)/.demo
 	@$(python) -m pip --quiet --disable-pip-version-check wheel --no-deps --wheel-dir dist .

@@ -42,7 +42,7 @@ from .tasks import (
 
 READY = "ready"
 
-SLICE_S = 0.002
+SLICE_S = 0.001
 PAUSE_S = 0.0002
 MAX_S = 3.0
 MAX_BYTES = 4 << 20
@@ -199,6 +199,7 @@ class Stacks:
     def _note_waiter(self, brief: Brief) -> None:
         """Remember for each future, and for each one gathered in it, who waits for it."""
         for future in (brief.waits_on, *self._asyncio.gathered(brief.waits_on)):
+            self._breathe()
             names = self._awaiting.setdefault(id(future), [])
             if len(names) < MAX_NAMES:
                 names.append(brief.name)
@@ -258,8 +259,13 @@ class Stacks:
         gathered = self._asyncio.gathered(on)
         if gathered:
             wire["call"] = wire["call"] or "asyncio.gather"
-        pending = [brief.name for brief in map(self._asyncio.brief, gathered or [on]) if brief is not None]
-        wire["tasks"], wire["count"] = list(map(self._text, pending[:MAX_NAMES])), len(pending)
+        for future in gathered or [on]:
+            self._breathe()
+            brief = self._asyncio.brief(future)
+            if brief is not None:
+                wire["count"] += 1
+                if wire["count"] <= MAX_NAMES:
+                    wire["tasks"].append(self._text(brief.name))
         return wire
 
     def _call(self, found: Sequence[Frame]) -> str | None:
