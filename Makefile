@@ -14,7 +14,7 @@ endif
 python := $(VENV)/bin/python
 pip := $(python) -m pip --quiet --quiet --disable-pip-version-check install
 
-.PHONY: help demo test lint format bench bench-here bench-stacks bench-stacks-here test-all bench-all wheel clean
+.PHONY: help demo test lint format bench bench-here bench-readme bench-stacks bench-stacks-here test-all wheel clean
 
 help:
 	@echo 'make demo       start a small server, trace two of its requests, leave nothing behind'
@@ -23,6 +23,7 @@ help:
 	@echo 'make lint       ruff and mypy (make format repairs what can be repaired)'
 	@echo 'make bench      what tracing costs, beside other tracers, on every CPython found here'
 	@echo 'make bench-stacks   what a look with stacks takes after a minute on a lock, on every CPython found here'
+	@echo 'make bench-readme    write what the last of them found into the README'
 	@echo 'make wheel      dist/*.whl'
 	@echo 'make clean      remove the virtual environments and everything built'
 
@@ -45,10 +46,15 @@ test-all:
 	@bash .ci/every test
 
 bench:
+	@rm -f .venvs/*/bench.json
 	@bash .ci/every bench-here
+	@$(PYTHON) -m benchmarks.summary .venvs/*/bench.json
 
 bench-here: $(VENV)/.bench
-	@$(python) -m benchmarks $(ARGS)
+	@$(python) -m benchmarks --save $(VENV)/bench.json $(ARGS)
+
+bench-readme:
+	@$(PYTHON) -m benchmarks.summary --readme README.md .venvs/*/bench.json
 
 bench-stacks:
 	@bash .ci/every bench-stacks-here

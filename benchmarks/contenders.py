@@ -1,16 +1,18 @@
-"""Who is measured: each contender is a context manager around the timed calls."""
+"""Who records: each contender is a context manager around the timed program. And who only waits: see `quiet`."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
-from . import seed, workload
+from . import seed
 
 Contender = Callable[[], AbstractContextManager[Any]]
+
+MOST = {"max_calls": 1_000_000, "max_depth": 1_000}
 
 
 def bare() -> AbstractContextManager[None]:
@@ -19,6 +21,76 @@ def bare() -> AbstractContextManager[None]:
 
 
 # ---- tracepatch
+
+
+def tracing(capture: str = "repr") -> Contender:
+    """Record with `tracepatch.trace`: every call, libraries included."""
+
+    @contextmanager
+    def contender() -> Iterator[None]:
+        import tracepatch
+
+        with tracepatch.trace(cache=False, capture=capture, **MOST) as trace:  # type: ignore[arg-type]
+            yield
+        assert trace.call_count, "nothing was recorded"
+
+    return contender
+
+
+def to_depth(depth: int) -> Contender:
+    """Record like `tracing("safe")`, with another capture depth."""
+
+    @contextmanager
+    def contender() -> Iterator[None]:
+        from tracepatch.local import local_recording
+        from tracepatch_shared.limits import Capture, Limits
+
+        recording = local_recording(Limits(**MOST, max_bytes=1 << 30), Capture(depth=depth), "safe")
+        recording.start()
+        try:
+            yield
+        finally:
+            recording.stop()
+        assert recording.calls, "nothing was recorded"
+
+    return contender
+
+
+def armed(target: str, *, tasks: int = 1, scope: Mapping[str, Any] | None = None) -> Contender:
+    """Record as an agent does that is armed for these tasks: by default the application, libraries at the border.
+
+    There is no agent and no controller; what these do meanwhile, they do on other threads.
+    """
+
+    @contextmanager
+    def contender() -> Iterator[None]:
+        from tracepatch.probe import Probe, options_from_wire
+        from tracepatch.resolve import resolve
+        from tracepatch.tracing import Tracing
+        from tracepatch_shared.targets import parse_target
+
+        tracing = Tracing(lambda: None)
+        options = {
+            "probe_id": "be0cbe0c",
+            "targets": [target],
+            "count": tasks,
+            "ttl_s": 600,
+            "lease_s": None,
+            "operator": "bench",
+            "limits": {**MOST, "max_bytes": 1 << 26, "concurrent": tasks},
+            "scope": dict(scope or {}),
+        }
+        parsed = [parse_target(target)]
+        tracing.arm(probe := Probe(options_from_wire(options)), parsed, resolve(parsed))
+        try:
+            yield
+            tracing.drain()
+            assert probe.kept or tracing.recordings, "nothing was recorded"
+        finally:
+            clean = tracing.release()
+        assert clean["ok"], clean
+
+    return contender
 
 
 @contextmanager
@@ -33,36 +105,20 @@ def dormant() -> Iterator[None]:
         tracepatch.stop()
 
 
-@contextmanager
-def waiting() -> Iterator[None]:
-    """Run the agent with a probe armed on a function that is not called."""
-    import tracepatch
-    from tracepatch_ctl import Client
-
-    tracepatch.start(service="bench")
-    try:
-        with Client(pid=[os.getpid()]) as client:
-            with client.arm(["benchmarks.workload:unrelated"], count=1, ttl_s=600, detach=True) as session:
-                for _ in session:
-                    pass
-            assert any(status.probes for status in client.status()), "the probe is not armed"
-        yield  # without the controller's threads
-        with Client(pid=[os.getpid()]) as client:
-            client.disarm()
-    finally:
-        tracepatch.stop()
-
-
-def tracing(**options: Any) -> Contender:
-    """Record every call with `tracepatch.trace`."""
+def waiting(target: str) -> Contender:
+    """Run the agent with a probe armed, by a controller that has gone again."""
 
     @contextmanager
     def contender() -> Iterator[None]:
-        import tracepatch
+        from tracepatch_ctl import Client
 
-        with tracepatch.trace(cache=False, max_calls=10**6, max_depth=1000, **options) as trace:
+        with dormant():
+            with Client(pid=[os.getpid()]) as client:
+                with client.arm([target], count=1, ttl_s=600, detach=True) as session:
+                    for _ in session:
+                        pass
+                assert any(status.probes for status in client.status()), "the probe is not armed"
             yield
-        assert trace.call_count >= workload.CALLS_PER_SERVE, trace.call_count
 
     return contender
 
@@ -108,9 +164,9 @@ def seed_tracing() -> Contender:
 
     @contextmanager
     def contender() -> Iterator[None]:
-        with module.trace(cache=False, max_calls=10**6, max_depth=1000) as trace:
+        with module.trace(cache=False, **MOST) as trace:
             yield
-        assert trace.call_count >= workload.CALLS_PER_SERVE, trace.call_count
+        assert trace.call_count, "nothing was recorded"
 
     return contender
 
@@ -118,25 +174,36 @@ def seed_tracing() -> Contender:
 @contextmanager
 def noop_events() -> Iterator[None]:
     """Receive the start and the return of every call in Python functions that do nothing (3.12+)."""
-    monitoring = sys.monitoring
-    events = monitoring.events.PY_START | monitoring.events.PY_RETURN
+    monitoring: Any = sys.monitoring
+    events = monitoring.events
+
+    def started(code: object, offset: int) -> None:
+        pass
+
+    def returned(code: object, offset: int, value: object) -> None:
+        pass
+
     monitoring.use_tool_id(3, "bench")
-    monitoring.register_callback(3, monitoring.events.PY_START, lambda code, offset: None)
-    monitoring.register_callback(3, monitoring.events.PY_RETURN, lambda code, offset, value: None)
-    monitoring.set_events(3, events)
+    monitoring.register_callback(3, events.PY_START, started)
+    monitoring.register_callback(3, events.PY_RETURN, returned)
+    monitoring.set_events(3, events.PY_START | events.PY_RETURN)
     try:
         yield
     finally:
         monitoring.set_events(3, 0)
-        monitoring.register_callback(3, monitoring.events.PY_START, None)
-        monitoring.register_callback(3, monitoring.events.PY_RETURN, None)
+        monitoring.register_callback(3, events.PY_START, None)
+        monitoring.register_callback(3, events.PY_RETURN, None)
         monitoring.free_tool_id(3)
 
 
 @contextmanager
 def noop_profile() -> Iterator[None]:
     """Receive them through `sys.setprofile` (what 3.10 and 3.11 have)."""
-    sys.setprofile(lambda frame, event, argument: None)
+
+    def happened(frame: object, event: str, argument: object) -> None:
+        pass
+
+    sys.setprofile(happened)
     try:
         yield
     finally:

@@ -1,8 +1,9 @@
-"""The calls that are measured: small functions with small arguments, and a chain of awaits."""
+"""Calls as a server makes them: small functions, an object per request, a list of rows.
+
+Its functions are what is measured while a function beside them is armed, and what a task runs beside a traced one.
+"""
 
 from __future__ import annotations
-
-import asyncio
 
 
 class User:
@@ -51,18 +52,3 @@ CALLS_PER_SERVE = 11
 
 def unrelated() -> None:
     """Be what a probe waits for while something else is measured."""
-
-
-AWAIT_DEPTH = 20
-
-
-async def descend(depth: int) -> None:
-    if depth:
-        await descend(depth - 1)
-    else:
-        for _ in range(AWAITS):
-            await asyncio.sleep(0)
-
-
-AWAITS = 200
-"""Awaits of one `descend`: each suspends and resumes `AWAIT_DEPTH` frames."""
