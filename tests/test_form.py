@@ -17,7 +17,7 @@ from tracepatch_shared.trace import Trace
 
 TRACE_FIELDS = [
     "type", "schema", "trace_id", "probe_id", "target", "agent", "task", "started_at", "duration_ns", "status", "reason", "calls",
-    "dropped", "drops", "elided", "overhead_ns", "limits", "traceparent", "captured", "branches", "roots",
+    "dropped", "drops", "elided", "overhead_ns", "unstarted", "limits", "traceparent", "captured", "branches", "roots",
 ]  # fmt: skip
 NODE_FIELDS = [
     "id", "function", "module", "file", "line", "branch", "start_ns", "wall_ns", "running_ns", "waiting_ns", "self_ns", "args",

@@ -144,6 +144,15 @@ class Capturer:
                 shown.append(value(item))
         return shown
 
+    def name(self, text: str) -> str:
+        """Return a name that the application gave to a task or to a thread, checked and cut."""
+        try:
+            return self._cut(text)
+        except Exception as error:
+            if not ours(error):
+                raise  # a signal handler's: the application's
+            return ""
+
     def returned(self, entry: Entry, value: Any) -> Plain:
         """Return the plain form of what a function returned, redacted when its own name (`get_token`) is secret."""
         try:

@@ -48,15 +48,25 @@ SPAWN: Final = {
     ("asyncio.base_events", "create_task"): "coro",
     ("asyncio.taskgroups", "create_task"): "coro",
     ("_weakrefset", "add"): "item",
+    ("trio._core._run", "__init__"): "coro",
 }
 """Functions that start a task, and the argument that holds its coroutine (or the task itself)."""
 
 HAND_OFF: Final = {
-    ("asyncio.threads", "to_thread"): "func",
+    ("concurrent.futures.thread", "submit"): "fn",
     ("anyio.to_thread", "run_sync"): "func",
+    ("trio._threads", "to_thread_run_sync"): "sync_fn",
     ("asgiref.sync", "__call__"): "self",
 }
-"""Functions that run a callable in another thread with this Context, and the argument that holds it."""
+"""Functions that run a callable in another thread with this Context, and the argument that holds it; `submit`, by which
+`asyncio.to_thread` goes, does so where the callable is a Context's own `run`."""
+
+SEND: Final = {
+    ("threading", "start"): ("Thread", "_bootstrap_inner"),
+    ("concurrent.futures.thread", "__init__"): ("_WorkItem", "run"),
+}
+"""Methods by which a thread or a pool's work is started without this Context: the class, and the method of the same
+object with which it begins in the other thread."""
 
 
 class Entry:
@@ -65,6 +75,7 @@ class Entry:
     __slots__ = (
         "action",
         "arguments",
+        "bare",
         "cells",
         "code",
         "coroutine",
@@ -81,6 +92,7 @@ class Entry:
         "recorded",
         "secrecy",
         "secrecy_for",
+        "send",
         "spawn",
         "suspends",
     )
@@ -108,6 +120,8 @@ class Entry:
         )
         self.spawn = SPAWN.get((module, code.co_name))
         self.hand_off = HAND_OFF.get((module, code.co_name))
+        self.bare = self.hand_off == "fn"
+        self.send = SEND.get((module, code.co_name))
         self.optimized = bool(flags & CO_OPTIMIZED)
         self.library = action == LIBRARY
         self.plain = (
@@ -115,6 +129,7 @@ class Entry:
             and not self.suspends
             and self.spawn is None
             and self.hand_off is None
+            and self.send is None
         )
         """An ordinary function: it comes and goes on top of whatever runs."""
         self.recorded = False

@@ -25,7 +25,9 @@ from .stream import Writer
 class LocalRecording:
     """Records what runs below the code that calls `start`, until `stop`."""
 
-    def __init__(self, limits: Limits, capture: Capture, mode: str, ignore_modules: Sequence[str]) -> None:
+    def __init__(
+        self, limits: Limits, capture: Capture, mode: str, ignore_modules: Sequence[str], threads: bool
+    ) -> None:
         outer = current.get()
         self._core = core()
         self._scope = Scope(everything=True, skip_prefixes=tuple(ignore_modules))
@@ -37,6 +39,7 @@ class LocalRecording:
             wake=lambda: None,
             outer=None if outer is None or outer.done else outer,
             local=True,
+            threads=threads,
         )
         self._writer = Writer(self._recording.started_ns, intern=False)
         self._records: list[list[Any]] = []
@@ -113,7 +116,12 @@ class LocalRecording:
         if self._records[-1][0] != records.END:
             self._records.extend(self._writer.records(taken))
             if ended:
-                fields = {"calls": recording.calls, "lost": recording.lost, "option": recording.option}
+                fields = {
+                    "calls": recording.calls,
+                    "lost": recording.lost,
+                    "unstarted": recording.unstarted,
+                    "option": recording.option,
+                }
                 nodes = recording.open_nodes()
                 self._records.append(
                     self._writer.end(recording.ended_ns, recording.status, recording.reason, fields, nodes)
@@ -129,7 +137,12 @@ class LocalRecording:
 
 
 def local_recording(
-    limits: Limits, capture: Capture, capture_mode: str, ignore_modules: Sequence[str] = ()
+    limits: Limits,
+    capture: Capture,
+    capture_mode: str,
+    ignore_modules: Sequence[str] = (),
+    *,
+    threads: bool = False,
 ) -> LocalRecording:
     """Return a recording that is not started yet."""
-    return LocalRecording(limits, capture, capture_mode, ignore_modules)
+    return LocalRecording(limits, capture, capture_mode, ignore_modules, threads)

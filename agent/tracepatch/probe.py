@@ -55,6 +55,8 @@ class Options:
     scope: dict[str, Any]
     """`all` (bool) and the tuples of globs `lib`, `only`, `skip`."""
     args: bool
+    threads: bool
+    """Threads and pools' work that a task starts are followed, although they do not take its Context along."""
     tag: str | None
     lowered: tuple[str, ...] = ()
     """A sentence for each option that a ceiling lowered."""
@@ -108,6 +110,7 @@ def options_from_wire(wire: object) -> Options:
             },
         },
         args=checked(probe, "args", bool, True),
+        threads=checked(probe, "threads", bool, False),
         tag=None if probe.get("tag") is None else name(checked(probe, "tag", str), "tag"),
         lowered=tuple(lowered),
     )
@@ -150,6 +153,7 @@ class Probe:
         self.capture = options.capture
         self.scope = options.scope
         self.args = options.args
+        self.threads = options.threads
         self.operator = options.operator
         self.tag = options.tag
         self.live = options.live

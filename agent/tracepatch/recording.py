@@ -10,13 +10,13 @@ Cost: about 2 µs a call in pure Python, arguments and return value included (`m
 from __future__ import annotations
 
 import sys
+import weakref
 from _thread import get_ident
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
-from functools import partial
 from sys import _getframe
 from time import perf_counter_ns, time_ns
-from types import CodeType, CoroutineType, FrameType, FunctionType, MethodType, ModuleType
+from types import CodeType, CoroutineType, FrameType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 from tracepatch_shared.limits import OPTIONS, Capture, Limits
@@ -24,7 +24,17 @@ from tracepatch_shared.records import CALL, COMPLETE, OPEN, RAISE, RETURN, TRIPP
 
 from . import pyversion
 from .codes import APPLICATION, HIDDEN, CodeTable, Entry, Scope
-from .runners import Node, Runners
+from .handoff import (
+    fresh,
+    given_name,
+    own_context,
+    plain_function,
+    receiver,
+    run_with_context,
+    thread_name,
+    type_of,
+)
+from .runners import Node, Runner, Runners, Start, starter
 
 if TYPE_CHECKING:
     from .capture import Capturer
@@ -51,9 +61,38 @@ class Recording(Runners):
     """
 
     __slots__ = (
-        "_arguments", "_capturer", "_codes", "_emit", "_look_at", "_max_bytes", "_max_calls", "_suspensions",
-        "_to_end", "_wake", "_weight_seen", "done", "ended_ns", "full", "known", "limits", "local", "on_end", "on_hand_off",
-        "option", "outer", "packed_bytes", "reason", "root_node", "started_at_ns", "started_ns", "status", "straight",
+        "_arguments",
+        "_capturer",
+        "_codes",
+        "_emit",
+        "_look_at",
+        "_max_bytes",
+        "_max_calls",
+        "_suspensions",
+        "_to_end",
+        "_wake",
+        "_weight_seen",
+        "done",
+        "ended_ns",
+        "full",
+        "known",
+        "limits",
+        "local",
+        "on_end",
+        "on_hand_off",
+        "on_send",
+        "option",
+        "outer",
+        "packed_bytes",
+        "reason",
+        "root_node",
+        "sent",
+        "started_at_ns",
+        "started_ns",
+        "status",
+        "straight",
+        "threads",
+        "unstarted",
     )  # fmt: skip
 
     def __init__(
@@ -67,6 +106,7 @@ class Recording(Runners):
         arguments: bool = True,
         outer: Recording | None = None,
         local: bool = False,
+        threads: bool = False,
     ) -> None:
         """`outer` records on beside this one: a block within a block sees all that happens, each in its own tree.
         `local` is a recording without a probe; targets may begin theirs inside it.
@@ -88,8 +128,14 @@ class Recording(Runners):
         self.ended_ns = 0
         self.root_node: Node | None = None
         self.packed_bytes = 0
+        self.unstarted = 0
+        """Branches that were started and had not begun when the trace ended."""
         self.on_end: Callable[[Recording], None] | None = None
         self.on_hand_off: Callable[[Recording, FunctionType], None] | None = None
+        self.on_send: Callable[[FunctionType], None] | None = None
+        self.threads = threads
+        self.sent: dict[int, tuple[weakref.ref[Any], Start]] = {}
+        """id of a thread, or of a pool's work, that a node of this trace started and that has not begun -> which node."""
         self.straight = outer is None
         """Neither another recording nor a limit asks for more than the straight path."""
         self._max_calls = limits.max_calls
@@ -169,11 +215,13 @@ class Recording(Runners):
             return None
         if entry.spawn is not None:
             self._note_spawn(frame, entry.spawn)
+        if entry.bare or entry.send is not None:
+            self._note_send(entry, frame)
         if self.calls >= self._look_at and not self._goes_on():
             return None
         node = self.start(entry, frame)
-        if entry.hand_off is not None:
-            self._note_hand_off(frame, entry.hand_off)
+        if entry.hand_off is not None and not entry.bare:
+            self._hand_off(frame.f_locals.get(entry.hand_off))
         if node is not None:
             self._begun(node, frame)
         return node
@@ -190,6 +238,8 @@ class Recording(Runners):
         if node.visible:
             plain = self._capturer.returned(node.entry, value) if self._arguments else None
             self._emit((RETURN, node.runner, now, node, plain))
+        elif node.runner.entered:
+            self._left(node)
         if node is self.root_node:
             self.finish()
         return node
@@ -211,6 +261,8 @@ class Recording(Runners):
             return None
         if node.visible:
             self._emit((RAISE, node.runner, now, node, raised[0], raised[1]))
+        elif node.runner.entered:
+            self._left(node)
         if node is self.root_node:
             self.finish()
         return node
@@ -239,6 +291,12 @@ class Recording(Runners):
         """Tell whether the end of this frame matters."""
         outer = self.outer
         return frame_id in self.open or (outer is not None and outer.follows(frame_id))
+
+    def _left(self, node: Node) -> None:
+        """A node has ended: where its runner, now empty, was let into a Context, that is nobody's again."""
+        runner = node.runner
+        if runner.entered and not runner.stack:
+            current.set(None)
 
     def restore(self) -> None:
         """This one ends: put back what this Context carried before, unless it carries another one by now."""
@@ -289,6 +347,7 @@ class Recording(Runners):
         self.status = status
         self.reason = reason
         self.ended_ns = perf_counter_ns()
+        self.unstarted = len(self.spawned) + sum(item() is not None for item, _ in list(self.sent.values()))
         on_end = self.on_end
         self.done = True
         if on_end is not None:
@@ -297,12 +356,12 @@ class Recording(Runners):
 
     def forget(self) -> None:
         """Let go of all but `done`: copies of the Context may keep this object for as long as they like."""
-        for table in (self.events, self.open, self.current, self.spawned, self.handed):
+        for table in (self.events, self.open, self.current, self.spawned, self.handed, self.sent):
             table.clear()
         self.root = self.last = self.root_node = None
         if self.outer is not None and self.outer.done:
             self.outer = None
-        self.on_end = self.on_hand_off = None
+        self.on_end = self.on_hand_off = self.on_send = None
 
     # ---- what waits to be packed --------------------------------------------------------------------------------
 
@@ -335,41 +394,76 @@ class Recording(Runners):
     # ---- starts of other runners --------------------------------------------------------------------------------
 
     def _note_spawn(self, frame: FrameType, argument: str) -> None:
-        item: Any = frame.f_locals.get(argument)
-        if type(item) is _type("_asyncio", "Task"):
+        values = frame.f_locals
+        item: Any = values.get(argument)
+        if type(item) is type_of("_asyncio", "Task"):
             item = item.get_coro()  # a method in C of a type in C: no code of the application's
-        if type(item) is CoroutineType and item.cr_frame is not None:
-            self.spawning(id(item.cr_frame))
+        if type(item) is CoroutineType and fresh(item):
+            name = self._name(given_name(values))
+            code = item.cr_code
+            self.spawning(id(item.cr_frame), "" if name.rpartition(".")[2] == code.co_name else name)
 
-    def _note_hand_off(self, frame: FrameType, argument: str) -> None:
-        function = plain_function(frame.f_locals.get(argument))
+    def _note_send(self, entry: Entry, frame: FrameType) -> None:
+        """A thread is started, or work given to a pool of threads."""
+        values = frame.f_locals
+        if entry.bare and not self.threads:
+            self._hand_off(run_with_context(values.get("fn"), values.get("args")))
+        elif entry.send is not None and self.threads:
+            item = values.get("self")
+            function = receiver(item, entry.send, entry.module)
+            runner = self.current.get(get_ident())
+            if function is not None and runner is not None and self.on_send is not None:
+                self.sent[id(item)] = (weakref.ref(item), starter(runner))
+                self.on_send(function)
+
+    def _hand_off(self, item: Any) -> None:
+        function = plain_function(item)
         if function is not None:
             self.handing(function.__code__)
             if self.on_hand_off is not None:
                 self.on_hand_off(self, function)
 
+    def receive(self, item: object, frame: FrameType) -> bool:
+        """Begin a branch if `item`, which begins to run in `frame` on this thread, was sent by a node of this trace."""
+        sent = self.sent.pop(id(item), None)
+        if sent is None or sent[0]() is not item or self.done or self.full:
+            return False
+        _, (node, link, _) = sent
+        entry = self.entry(frame)
+        entry.recorded = True
+        runner = Runner("thread", self._name(thread_name(item)) or entry.code.co_name, node, link)
+        runner.entered = True
+        self.host(entry, frame, runner)
+        return True
 
-def plain_function(item: Any) -> FunctionType | None:
-    """Return the Python function behind a callable without running anything: partials and methods are looked through."""
-    for _ in range(5):
-        kind = type(item)
-        if kind is FunctionType:
-            return item  # type: ignore[no-any-return]
-        if kind is MethodType:
-            item = item.__func__
-        elif kind is partial:
-            item = item.func
-        elif kind is _type("asgiref.sync", "SyncToAsync"):
-            item = object.__getattribute__(item, "__dict__").get("func")
-        else:
-            return None
+    def _thread_name(self) -> str:
+        return self._name(thread_name())
+
+    def _name(self, text: object) -> str:
+        """Return a name that the application gave, as it may be shown."""
+        if not self._arguments or type(text) is not str or not text:
+            return ""
+        return self._capturer.name(text)
+
+
+def receive(recordings: Iterable[Recording], frame: FrameType) -> Recording | None:
+    """Begin the branches of a thread, or of a pool's work, that runs from `frame` on; return whose Context it is now."""
+    waiting = [recording for recording in recordings if recording.sent]
+    if not waiting:
+        return None
+    values = frame.f_locals
+    item = values.get("self")
+    found = [recording for recording in waiting if recording.receive(item, frame)]
+    if _SNAPSHOT:
+        values.clear()  # the frame keeps this copy, and a pool's work lets go of itself
+    for recording in found:
+        if not any(other.outer is recording for other in found):
+            current.set(recording)
+            context = own_context(item)
+            if context is not None:
+                context.run(current.set, recording)
+            return recording
     return None
-
-
-def _type(module: str, name: str) -> Any:
-    """Return a type of a module if that is loaded, by its dictionary: no code runs, nothing is imported."""
-    loaded = sys.modules.get(module)
-    return vars(loaded).get(name) if type(loaded) is ModuleType else None
 
 
 def recorded_ns(prepare: Callable[[Entry], None]) -> float:

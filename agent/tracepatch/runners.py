@@ -28,7 +28,7 @@ from collections.abc import Callable
 from inspect import CO_ASYNC_GENERATOR
 from time import perf_counter_ns
 from types import CodeType
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from tracepatch_shared.records import BRANCH, LOST, REENTER, RESUME, SUSPEND, YIELD
 
@@ -68,7 +68,9 @@ class Node:
 class Runner:
     """A stack of nodes; shown as a branch of the trace once it has a visible node."""
 
-    __slots__ = ("kind", "link", "name", "number", "outer", "parent", "running", "shown", "stack", "thrown")
+    __slots__ = (
+        "entered", "kind", "link", "name", "number", "outer", "parent", "running", "shown", "stack", "thread", "thrown",
+    )  # fmt: skip
 
     def __init__(self, kind: str, name: str, parent: Node | None, link: str) -> None:
         self.kind = kind
@@ -83,6 +85,18 @@ class Runner:
         """It was woken up by a throw, from the inside out: its root has not gone on, so a yield of any of its coroutines
         suspends it."""
         self.number = -1
+        self.thread = 0
+        """Where it ran last."""
+        self.entered = False
+        """It began in a Context that was not the trace's, and was made so for its time."""
+
+
+class Start(NamedTuple):
+    """What is known of a runner before it begins: the node that started it, whether that is certain, a given name."""
+
+    node: Node | None
+    link: str
+    name: str = ""
 
 
 Event = tuple[Any, ...]
@@ -102,8 +116,8 @@ class Runners:
         self.events: deque[Event] = deque()
         self.current: dict[int, Runner] = {}
         self.open: dict[int, Node] = {}
-        self.spawned: dict[int, Node] = {}
-        self.handed: dict[int, list[Node]] = {}
+        self.spawned: dict[int, Start] = {}
+        self.handed: dict[int, list[Start]] = {}
         self.root: Runner | None = None
         self.last: Runner | None = None
         self.calls = 0
@@ -136,6 +150,10 @@ class Runners:
             return None
         node = Node(entry, frame_id, runner)
         if not runner.shown:
+            handed = self._take_handed(entry) if runner.link == "inferred" else None
+            if handed is not None:
+                runner.kind, runner.parent, runner.link = "thread", handed.node, handed.link
+                runner.name = self._thread_name() or runner.name
             self._show(runner)
         stack.append(node)
         self.open[frame_id] = node
@@ -143,9 +161,10 @@ class Runners:
             self._watch(entry.code)
         return node
 
-    def host(self, entry: Entry, frame: Frame) -> None:
-        """Begin with a frame that runs already: it is no node, but its yields are the root runner's."""
-        runner = self.root = Runner("root", entry.code.co_name, None, "exact")
+    def host(self, entry: Entry, frame: Frame, runner: Runner | None = None) -> None:
+        """Begin a runner, by default the root, with a frame that runs already: it is no node, but its yields count."""
+        if runner is None:
+            runner = self.root = Runner("root", entry.code.co_name, None, "exact")
         self._step_in(runner, get_ident())
         node = Node(entry, id(frame), runner)
         node.visible = False
@@ -229,26 +248,25 @@ class Runners:
         elif node.holder is not None:
             self._reenter(node.holder)
 
-    def spawning(self, frame_id: int) -> None:
+    def spawning(self, frame_id: int, name: str = "") -> None:
         """The current top node starts a task whose coroutine has this frame."""
         runner = self.current.get(get_ident())
         if runner is not None:
-            node = _visible(runner)
-            if node is not None:
+            start = starter(runner, name)
+            known = self.spawned.get(frame_id)
+            if known is not None:
                 for above in reversed(runner.stack):
-                    if above is self.spawned.get(frame_id):
+                    if above is known.node:
                         return  # what starts the task calls the next: the first of them is right
                     if above.entry.spawn is None:
                         break  # an earlier coroutine that never ran was at this address
-                self.spawned[frame_id] = node
+            self.spawned[frame_id] = start
 
     def handing(self, code: CodeType) -> None:
         """The current top node has this code run by another thread."""
         runner = self.current.get(get_ident())
         if runner is not None:
-            node = _visible(runner)
-            if node is not None:
-                self.handed.setdefault(id(code), []).append(node)
+            self.handed.setdefault(id(code), []).append(starter(runner))
 
     def runs_here(self) -> bool:
         """Tell whether a runner of this trace is current on the calling thread."""
@@ -263,20 +281,12 @@ class Runners:
             runner = Runner("root", "", None, "exact")
             self.root = runner
         else:
-            kind = "task" if entry.coroutine else "callback"
-            parent = self.spawned.pop(frame_id, None)
-            exact = parent is not None
-            waiting = self.handed.get(id(entry.code))
-            if waiting:
-                kind = "thread"
-                exact = len(waiting) == 1
-                parent = waiting.pop(0)
-            runner = Runner(kind, "", parent or self._nearest(outer), "exact" if exact else "inferred")
+            runner = self._begin_runner(entry, frame_id, thread, outer)
         visible = runner is self.root or entry.action not in (LIBRARY, SKIPPED)
         node = Node(entry, frame_id, runner)
         if not visible:
             node.visible = False
-        runner.name = entry.code.co_name
+        runner.name = runner.name or entry.code.co_name
         self._step_in(runner, thread)
         if visible:
             self._show(runner)
@@ -285,6 +295,39 @@ class Runners:
         if entry.suspends:
             self._watch(entry.code)
         return node if visible else None
+
+    def _begin_runner(self, entry: Entry, frame_id: int, thread: int, outer: Runner | None) -> Runner:
+        start = self.spawned.pop(frame_id, None)
+        kind = "task" if entry.coroutine else "callback"
+        if start is None:
+            start = self._take_handed(entry)
+            if start is not None:
+                kind = "thread"
+        if start is None:
+            nearest = self._nearest(outer)
+            start = Start(nearest, "inferred")
+            if (
+                kind == "callback"
+                and outer is None
+                and nearest is not None
+                and nearest.runner.thread != thread
+            ):
+                kind = "thread"
+        name = self._thread_name() if kind == "thread" else start.name
+        return Runner(kind, name, start.node, start.link)
+
+    def _take_handed(self, entry: Entry) -> Start | None:
+        """Return who had this code run by another thread; of several that did, the first and no certainty."""
+        waiting = self.handed.get(id(entry.code))
+        if not waiting:
+            return None
+        certain = len(waiting) == 1
+        start = waiting.pop(0)
+        return start if certain else start._replace(link="inferred")
+
+    def _thread_name(self) -> str:
+        """Return the name of the calling thread, where it is known."""
+        return ""
 
     def _nearest(self, outer: Runner | None) -> Node | None:
         candidates = [outer, self.last, self.root]
@@ -302,6 +345,7 @@ class Runners:
     def _step_in(self, runner: Runner, thread: int) -> None:
         runner.outer = self.current.get(thread)
         self.current[thread] = runner
+        runner.thread = thread
         runner.running = True
 
     def _step_out(self, runner: Runner) -> None:
@@ -352,6 +396,14 @@ class Runners:
         self.lost += 1
         if node.visible:
             self.events.append((LOST, node.runner, self._clock(), node))
+
+
+def starter(runner: Runner, name: str = "") -> Start:
+    """Return who starts what the runner starts now; below nothing that is shown, who started the runner itself."""
+    for node in reversed(runner.stack):
+        if node.visible:
+            return Start(node, "exact", name)
+    return Start(runner.parent, runner.link, name)
 
 
 def _visible(runner: Runner) -> Node | None:

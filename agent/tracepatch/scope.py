@@ -50,6 +50,7 @@ class trace:  # noqa: N801 - the name that users write
         cache: keep the trace as a file in `.tracepatch_cache` (see `logs` and `load`).
         cache_dir: where that folder is; the working directory by default.
         label: a word for the file's name and content.
+        threads: threads and work of thread pools that the block starts are recorded, too; tasks of event loops always are.
         capture: `repr` shows objects by their repr, which runs their code; `safe` never runs any. Both redact secrets.
 
     Raises:
@@ -67,6 +68,7 @@ class trace:  # noqa: N801 - the name that users write
         cache_dir: str | os.PathLike[str] | None = None,
         label: str | None = None,
         capture: Literal["repr", "safe"] = "repr",
+        threads: bool = False,
     ) -> None:
         if capture not in ("repr", "safe"):
             raise ValueError(f"capture must be 'repr' or 'safe', not {capture!r}")
@@ -80,6 +82,7 @@ class trace:  # noqa: N801 - the name that users write
             "cache_dir": cache_dir,
             "label": label,
             "capture": capture,
+            "threads": threads,
         }
         self._entered = 0
         self._recording: LocalRecording | None = None
@@ -174,7 +177,11 @@ class trace:  # noqa: N801 - the name that users write
                 current.set(outer)
             self._began = perf_counter()
             recording = local_recording(
-                limits, capture, self._options["capture"], self._options["ignore_modules"]
+                limits,
+                capture,
+                self._options["capture"],
+                self._options["ignore_modules"],
+                threads=self._options["threads"],
             )
             recording.start(host)
             self._recording = recording

@@ -131,6 +131,7 @@ class _Trigger:
             wake=tracing.wake,
             arguments=probe.args,
             outer=_live(current.get()),
+            threads=probe.threads,
         )
         recording.on_end = tracing.ended
         live = _Live(probe, recording, self.names.get(id(code), code.co_name))
@@ -328,6 +329,7 @@ class Tracing:
         fields = {
             "calls": recording.calls,
             "lost": recording.lost,
+            "unstarted": recording.unstarted,
             "option": recording.option,
             "overhead_ns": round(2 * recording.calls * self.core.cost_ns()[0]),
         }

@@ -163,6 +163,7 @@ def _head_form(trace: Trace) -> dict[str, Any]:
         "drops": to_json(trace.drops),
         "elided": trace.elided,
         "overhead_ns": trace.overhead_ns,
+        "unstarted": trace.unstarted,
         "limits": to_json(trace.limits),
         "traceparent": trace.traceparent,
         "captured": trace.captured,
@@ -173,7 +174,7 @@ def _head_form(trace: Trace) -> dict[str, Any]:
 def _read_head(trace: Trace, form: dict[str, Any]) -> None:
     for name in ("trace_id", "probe_id", "target"):
         setattr(trace, name, _text(form.get(name)))
-    for name in ("duration_ns", "calls", "dropped", "elided", "overhead_ns"):
+    for name in ("duration_ns", "calls", "dropped", "elided", "overhead_ns", "unstarted"):
         setattr(trace, name, _number(form.get(name)))
     for name in ("agent", "task", "limits", "drops"):
         value = _value(form.get(name))

@@ -241,7 +241,8 @@ class _Drawing:
         if node.paused:
             return "paused at a yield"
         branch = self.branches.get(node.branch)
-        return "still waiting" if branch is not None and branch.waiting else "still running"
+        text = "still waiting" if branch is not None and branch.waiting else "still running"
+        return f"{text} when the trace ended" if self.trace.status == COMPLETE else text
 
     def branch(self, branch: Branch | None) -> list[Span]:
         if branch is None:

@@ -84,6 +84,11 @@ def _facts(trace: Trace) -> Iterator[str]:
     yield count(trace.calls, "call")
     if len(trace.branches) > 1:
         yield count(len(trace.branches), "branch", "branches")
+    running = trace.running_branches
+    if running:
+        yield f"{count(running, 'branch', 'branches')} still running"
+    if trace.unstarted:
+        yield f"{count(trace.unstarted, 'branch', 'branches')} not begun"
     if trace.elided:
         yield f"{count(trace.elided, 'inner call')} not shown"
 

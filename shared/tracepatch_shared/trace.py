@@ -191,6 +191,8 @@ class Trace:
         self.drops: dict[str, int] = {}
         self.elided = 0
         self.overhead_ns = 0
+        self.unstarted = 0
+        """Branches that the task had started, and that had not run when the trace ended."""
         self.limits: dict[str, Any] = {}
         self.traceparent: str | None = None
         self.captured = True
@@ -201,6 +203,14 @@ class Trace:
     @property
     def complete(self) -> bool:
         return self.status == COMPLETE
+
+    @property
+    def running_branches(self) -> int:
+        """Branches, the root's own not counted, that were still running when the trace ended."""
+        if self.status == OPEN or not self.roots:
+            return 0
+        own = self.roots[0].branch
+        return len({node.branch for node in self.nodes() if node.open and not node.paused} - {own})
 
     @property
     def started_at(self) -> str:

@@ -171,7 +171,7 @@ class TraceReader:
             trace.captured = False
         if isinstance(source.get("traceparent"), str):
             trace.traceparent = source["traceparent"]
-        for name in ("overhead_ns", "elided", "dropped"):
+        for name in ("overhead_ns", "elided", "dropped", "unstarted"):
             value = source.get(name)
             if type(value) is int and value > getattr(trace, name):
                 setattr(trace, name, value)

@@ -22,7 +22,7 @@ import sys
 from collections.abc import Callable
 from sys import _getframe
 from time import perf_counter, perf_counter_ns, sleep
-from types import CodeType, FrameType
+from types import CodeType, FrameType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 from tracepatch_shared.errors import Conflict
@@ -30,7 +30,7 @@ from tracepatch_shared.errors import Conflict
 from ..codes import SUSPENDS, Entry
 from ..containment import ours, take
 from ..primitives import lock
-from ..recording import Recording, current, recorded_ns
+from ..recording import Recording, current, receive, recorded_ns
 from . import Trigger
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ class MonitoringCore:
         self._roots: dict[int, CodeType] = {}
         """Generator functions of which a trace may be parked: a frame of another one may come at its address."""
         self._watched: dict[int, CodeType] = {}
+        self._receiving: dict[int, CodeType] = {}
         self._touched: dict[int, CodeType] = {}
         self._parked: dict[int, Recording] = {}
         self._loaded: Callable[[Any], None] | None = None
@@ -102,6 +103,7 @@ class MonitoringCore:
                 register(self._tool, events.PY_YIELD, self._on_yield)
                 register(self._tool, events.PY_RESUME, self._on_resume)
                 register(self._tool, events.PY_THROW, self._on_throw)
+                register(self._tool, events.LINE, self._on_line)
             self._users += 1
 
     def release(self) -> None:
@@ -131,6 +133,7 @@ class MonitoringCore:
             monitoring.set_local_events(tool, code, 0)
         self._touched.clear()
         self._watched.clear()
+        self._receiving.clear()
         monitoring.set_events(tool, 0)
         self._on = False
         for event in (
@@ -140,6 +143,7 @@ class MonitoringCore:
             events.PY_YIELD,
             events.PY_RESUME,
             events.PY_THROW,
+            events.LINE,
         ):
             monitoring.register_callback(tool, event, None)
         monitoring.free_tool_id(tool)
@@ -194,6 +198,13 @@ class MonitoringCore:
             self._watched[id(code)] = code
             self._set_local(code)
 
+    def _expect(self, function: FunctionType) -> None:
+        """A thread, or a pool's work, will begin with this function: a line event, which nobody else pays for."""
+        code = function.__code__
+        if id(code) not in self._receiving:
+            self._receiving[id(code)] = code
+            self._set_local(code)
+
     def prepare(self, entry: Entry) -> None:
         pass
 
@@ -201,6 +212,8 @@ class MonitoringCore:
         mask: int = events.PY_START if id(code) in self._aimed else 0
         if id(code) in self._watched:
             mask |= _SUSPENSION
+        if id(code) in self._receiving:
+            mask |= events.LINE
         if code is _LOADER and self._loaded is not None:
             mask |= events.PY_RETURN
         return mask
@@ -218,6 +231,7 @@ class MonitoringCore:
         if not self._turn_on(recording):
             return False
         current.set(recording)
+        recording.on_send = self._expect
         try:
             root = recording.root_node = recording.start_frame(code, frame)
             if root is not None and root.entry.suspends and not root.entry.coroutine:
@@ -251,6 +265,7 @@ class MonitoringCore:
             and host.f_back.f_code.co_flags & SUSPENDS
         ):
             host = host.f_back
+        recording.on_send = self._expect
         recording.host(recording.entry(host), host)
 
     def end_inside(self, recording: Recording, frame: FrameType) -> None:  # noqa: ARG002 - the other core needs it
@@ -283,8 +298,9 @@ class MonitoringCore:
                 self._on = False
                 self.toggles += 1
                 monitoring.set_events(self._tool, 0)
-                watched = list(self._watched.values())
+                watched = [*self._watched.values(), *self._receiving.values()]
                 self._watched.clear()
+                self._receiving.clear()
                 for code in watched:
                     self._set_local(code)
                     if not self._mask(code):
@@ -438,6 +454,12 @@ class MonitoringCore:
                 recording.resume(id(_getframe(1)))
         except BaseException as error:  # noqa: BLE001 - contained
             self._contain(error, recording)
+
+    def _on_line(self, _code: CodeType, _line: int) -> None:
+        try:
+            receive(list(self._live), _getframe(1))
+        except BaseException as error:  # noqa: BLE001 - contained
+            self._contain(error, None)
 
     @staticmethod
     def _contain(error: BaseException, recording: Recording | None) -> None:

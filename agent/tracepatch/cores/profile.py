@@ -32,7 +32,7 @@ from tracepatch_shared.errors import Conflict
 from .. import pyversion
 from ..codes import COROUTINE, SUSPENDS, Entry
 from ..containment import ours, take
-from ..recording import Recording, current, recorded_ns
+from ..recording import Recording, current, receive, recorded_ns
 from . import Trigger
 
 if TYPE_CHECKING:
@@ -177,6 +177,7 @@ class ProfileCore:
         if not self._users:
             return False  # released while the trigger was on its way
         recording.on_hand_off = self._hand_off
+        recording.on_send = self._expect
         self._live.add(recording)
         current.set(recording)
         outer = recording.outer
@@ -198,6 +199,7 @@ class ProfileCore:
         if other is not None and other is not self._call_hook:
             raise Conflict(f"{_described(other)} uses the interpreter's trace hook in this thread")
         recording.on_hand_off = self._hand_off
+        recording.on_send = self._expect
         self._live.add(recording)
         self._prepare_loop()
         host = frame
@@ -341,6 +343,25 @@ class ProfileCore:
             self._entries[id(function)] = _inserted_in(function, enters)
             # The code object that will run there is the one with the call inserted.
             recording.handed[id(function.__code__)] = recording.handed.pop(id(code), [])
+
+    def _expect(self, function: FunctionType) -> None:
+        """A thread, or a pool's work, will begin with this function in a Context of its own."""
+        if id(function) not in self._entries:
+
+            def begins() -> None:
+                if gettrace() is not None and gettrace() is not self._call_hook:
+                    return
+                hooked = self._pause()
+                try:
+                    frame = _getframe(1)
+                    if receive(list(self._live), frame) is not None:
+                        self._hook(frame)
+                except BaseException as error:  # noqa: BLE001 - contained
+                    take(error)
+                finally:
+                    self._go_on(hooked)
+
+            self._entries[id(function)] = _inserted_in(function, begins)
 
     # ---- the hook, on application threads -----------------------------------------------------------------------
 

@@ -1,0 +1,122 @@
+"""Hand-offs between threads: what a traced task gives to another thread to run, read without running anything.
+
+Three ways lead there. A callable may be run with a copy of the task's Context (`asyncio.to_thread`, anyio, trio): the
+branch is found by the Context, and the callable tells which node started it. A thread and a pool's work have a Context
+of their own: with `--threads` they are noted by the identity of their object when they are made or started, and found
+again by the first thing that this object does in the other thread. A weak reference tells whether an identity is still
+that of the same object.
+
+Concurrency: called on application threads inside interpreter callbacks; no lock. What is read of the application's
+objects is read from their dictionaries and those of their classes.
+"""
+
+from __future__ import annotations
+
+import sys
+from _thread import get_ident
+from contextvars import Context
+from functools import partial
+from types import BuiltinMethodType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+from .codes import is_library
+from .objects import mro_of
+from .walk import class_dict, instance_dict, is_class
+
+
+def plain_function(item: Any) -> FunctionType | None:
+    """Return the Python function behind a callable without running anything: partials and methods are looked through."""
+    for _ in range(5):
+        kind = type(item)
+        if kind is FunctionType:
+            return item  # type: ignore[no-any-return]
+        if kind is MethodType:
+            item = item.__func__
+        elif kind is partial:
+            item = item.func
+        elif kind is type_of("asgiref.sync", "SyncToAsync"):
+            item = instance_dict(item).get("func")
+        else:
+            return None
+    return None
+
+
+def fresh(coroutine: Any) -> bool:
+    """Tell whether a coroutine has not begun."""
+    frame = coroutine.cr_frame
+    if frame is None or coroutine.cr_running:
+        return False
+    return not coroutine.cr_suspended if hasattr(coroutine, "cr_suspended") else frame.f_lasti < 0
+
+
+def given_name(values: Any) -> object:
+    """Return the name that a function which starts a task was given, as an argument or among others (3.14)."""
+    name = values.get("name")
+    others = values.get("kwargs")
+    return others.get("name") if name is None and type(others) is dict else name
+
+
+def run_with_context(item: Any, arguments: Any) -> Any:
+    """Return what a callable runs with a Context, when it is a Context's own `run`, possibly behind partials."""
+    given = arguments if type(arguments) is tuple else ()
+    for _ in range(5):
+        if type(item) is not partial:
+            break
+        given = (*item.args, *given)
+        item = item.func
+    if (
+        type(item) is BuiltinMethodType
+        and type(item.__self__) is Context
+        and item.__name__ == "run"
+        and given
+    ):
+        return given[0]
+    return None
+
+
+def receiver(item: Any, kind: tuple[str, str], module: str) -> FunctionType | None:
+    """Return the function with which `item` begins in another thread; None when it is none that is followed.
+
+    `kind` names its class in `module` and the method. A thread is followed when what it runs is the application's: a
+    library's thread is a worker that serves other tasks, too.
+    """
+    name, method = kind
+    base = type_of(module, name)
+    if not is_class(base) or not any(kind is base for kind in mro_of(type(item))):
+        return None
+    if name == "Thread" and not _is_applications(item, base):
+        return None
+    function = class_dict(base).get(method)
+    return function if type(function) is FunctionType else None
+
+
+def thread_name(beginning: Any = None) -> str:
+    """Return the name of the calling thread, which `beginning` may be already; empty when it is not known."""
+    name = instance_dict(beginning).get("_name")
+    if type(name) is not str:
+        active = type_of("threading", "_active")
+        thread = active.get(get_ident()) if type(active) is dict else None
+        name = instance_dict(thread).get("_name")
+    return name if type(name) is str else ""
+
+
+def own_context(thread: Any) -> Context | None:
+    """Return the Context that a thread runs its body with where it has one besides its own (3.14)."""
+    context = instance_dict(thread).get("_context")
+    return context if type(context) is Context else None
+
+
+def type_of(module: str, name: str) -> Any:
+    """Return what a module holds if that is loaded, by its dictionary: no code runs, nothing is imported."""
+    loaded = sys.modules.get(module)
+    return vars(loaded).get(name) if type(loaded) is ModuleType else None
+
+
+def _is_applications(thread: Any, base: type) -> bool:
+    body = next((names["run"] for names in map(class_dict, mro_of(type(thread))) if "run" in names), None)
+    if body is class_dict(base).get("run"):
+        body = instance_dict(thread).get("_target")
+    elif body is class_dict(type_of("threading", "Timer")).get("run"):
+        body = instance_dict(thread).get("function")
+    function = plain_function(body)
+    return function is not None and not is_library(function.__code__.co_filename)
