@@ -55,7 +55,7 @@ def recordings(monkeypatch):
     """The recordings that `trace()` asks for, each with the arguments it was asked with."""
     made = []
 
-    def local_recording(limits, capture, capture_mode, ignore_modules=()):
+    def local_recording(limits, capture, capture_mode, ignore_modules=(), *, threads=False):
         recording = FakeRecording(made.stream() if callable(made.stream) else made.stream)
         recording.asked = (limits, capture, capture_mode, ignore_modules)
         made.append(recording)

@@ -190,8 +190,7 @@ class ProfileCore:
             self._live.discard(recording)
             return False
         self._prepare_loop()
-        frame.f_trace = self._first_hook
-        frame.f_trace_lines = not pyversion.COPIED_LOCALS
+        self._follow(frame)
         return True  # the thread is hooked when the inserted call ends; what the trigger calls is nobody's
 
     def begin_inside(self, recording: Recording, frame: FrameType) -> None:
@@ -250,6 +249,11 @@ class ProfileCore:
         self._caught.clear()
         self._sticky.clear()
         return False
+
+    def _follow(self, frame: FrameType) -> None:
+        """Follow a frame that has just begun, and whose variables an inserted call may have read."""
+        frame.f_trace = self._first_hook
+        frame.f_trace_lines = not pyversion.COPIED_LOCALS
 
     def _unhook(self) -> None:
         """Leave this thread, unless runners wait here for a loop that wakes them up without a handle."""
@@ -334,8 +338,7 @@ class ProfileCore:
                 try:
                     frame = _getframe(1)
                     live.start_frame(frame.f_code, frame)
-                    frame.f_trace = self._first_hook
-                    frame.f_trace_lines = not pyversion.COPIED_LOCALS
+                    self._follow(frame)
                     settrace(self._call_hook)
                 except BaseException as error:  # noqa: BLE001 - contained
                     take(error)
@@ -355,7 +358,8 @@ class ProfileCore:
                 try:
                     frame = _getframe(1)
                     if receive(list(self._live), frame) is not None:
-                        self._hook(frame)
+                        self._follow(frame)
+                        hooked = True
                 except BaseException as error:  # noqa: BLE001 - contained
                     take(error)
                 finally:
