@@ -42,6 +42,7 @@ class FakeAgent:
         agent_id: str | None = None,
         pid: int | None = None,
         ends_itself: bool = True,
+        threads: bool = True,
     ) -> None:
         self.agent_id = agent_id or secrets.token_hex(6)
         self.directory = directory
@@ -54,6 +55,8 @@ class FakeAgent:
             answers or {},
             ends_itself,
         )
+        self.threads = threads
+        """Whether it knows the option, which came later than the others."""
         self.received: list[Message] = []
         self.received_at: list[float] = []
         self.probes: dict[str, Message] = {}
@@ -236,6 +239,7 @@ class FakeAgent:
             {
                 "type": "armed", "re": number, "probe_id": probe_id, "matched": matched, "matched_total": 1, "near": [],
                 "waits_for_import": False, "limits": {}, "lowered": [], "expires_in_s": probe["ttl_s"],
+                **({"threads": probe.get("threads", False)} if self.threads else {}),
             },
             sender,
         )  # fmt: skip

@@ -97,6 +97,7 @@ WRONG = {
     "capture": [{"items": -1}],
     "scope": [[1], {"all": 1}, {"lib": "x"}, {"only": [5]}],
     "args": ["no"],
+    "threads": [1, "yes"],
     "tag": ["", 5, "a\x1b[31m"],
 }
 

@@ -72,7 +72,7 @@ def test_all_options_reach_the_agent(agent, env):
     shop = agent(traces=1)
     line = (
         "--ttl 90s --max-calls 7 --max-depth 8 --max-duration 2s --max-bytes 64KiB --concurrent 3 --budget 2.5%"
-        " --capture depth=1,items=2,text=3 --lib lib.* --all --only app.* --skip app.x --skip app.y --no-args --live"
+        " --capture depth=1,items=2,text=3 --lib lib.* --all --only app.* --skip app.x --skip app.y --no-args --threads --live"
         " --force --tag odd"
     )
     assert ctl("arm", "m:f", "m:g", *line.split(), *shop.reach, env=env).returncode == 0
@@ -80,7 +80,7 @@ def test_all_options_reach_the_agent(agent, env):
     probe = request["probe"]
     assert probe["targets"] == ["m:f", "m:g"]
     assert (probe["ttl_s"], probe["count"], probe["tag"]) == (90.0, 1, "odd")
-    assert (probe["args"], probe["live"], probe["force"]) == (False, True, True)
+    assert (probe["args"], probe["threads"], probe["live"], probe["force"]) == (False, True, True, True)
     limits = {
         "max_calls": 7, "max_depth": 8, "max_duration_s": 2.0, "max_bytes": 65_536, "concurrent": 3, "budget": 0.025,
     }  # fmt: skip

@@ -112,7 +112,7 @@ def test_one_trace_comes_whole_and_the_end_proves_it(fake_agent: Start):
 def test_the_agent_gets_the_whole_request(fake_agent: Start):
     agent = fake_agent(traces=3)
     arm(
-        count=3, ttl_s=60, limits=Limits(max_depth=9), capture={"items": 3}, scope=Scope(lib=("django.*",)), args=False,
+        count=3, ttl_s=60, limits=Limits(max_depth=9), capture={"items": 3}, scope=Scope(lib=("django.*",)), args=False, threads=True,
         force=True, tag="slow",
     )  # fmt: skip
     (request,) = agent.of("arm")
@@ -123,8 +123,20 @@ def test_the_agent_gets_the_whole_request(fake_agent: Start):
         {"all": False, "lib": ["django.*"], "only": [], "skip": []},
     )
     assert (probe["targets"], probe["count"], probe["ttl_s"], probe["lease_s"]) == (TARGET, 3, 60.0, 10.0)
-    assert (probe["args"], probe["force"], probe["tag"], probe["live"]) == (False, True, "slow", False)
+    assert (probe["args"], probe["threads"], probe["force"]) == (False, True, True)
+    assert (probe["tag"], probe["live"]) == ("slow", False)
     assert probe["operator"] == operator_name()
+
+
+def test_an_agent_that_is_too_old_for_threads_says_nothing_of_them(fake_agent: Start):
+    fake_agent(service="old", traces=1, threads=False)
+    fake_agent(service="new", traces=1)
+    events, _ = arm(count=2, threads=True)
+    said = {event.agent.service: event.lowered for event in of(events, Armed)}
+    assert said == {
+        "new": (),
+        "old": ("--threads is newer than this agent: threads and pools' work are not followed",),
+    }
 
 
 @pytest.mark.parametrize(

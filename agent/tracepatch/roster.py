@@ -130,6 +130,7 @@ class Roster:
             "refused": [list(refusal) for refusal in resolution.refused[:MAX_SHOWN]],
             "limits": {**limits.to_wire(options.limits), "count": options.count},
             "lowered": list(options.lowered),
+            "threads": options.threads,
             "expires_in_s": options.ttl_s,
         }
         self._told[probe.probe_id] = (self._clock(), _numbers(self.counters(probe)))

@@ -377,12 +377,18 @@ class Attachment:
             near=texts(message, "near"),
             waits_for_import=field(message, "waits_for_import", bool, False),
             limits=field(message, "limits", dict, {}),
-            lowered=texts(message, "lowered"),
+            lowered=(*texts(message, "lowered"), *self._not_understood(message)),
             expires_in_s=float(field(message, "expires_in_s", (int, float), self.probe["ttl_s"])),
             joined=member.joined,
         )
         member.state, member.arm, member.was_armed = ARMED, 0, True
         self._post.put(event)
+
+    def _not_understood(self, message: Message) -> tuple[str, ...]:
+        """Return a sentence for what an older agent took no notice of."""
+        if self.probe.get("threads") and not field(message, "threads", bool, False):
+            return ("--threads is newer than this agent: threads and pools' work are not followed",)
+        return ()
 
     def _refused(self, member: Member, message: Message) -> None:
         problem = refusal(message)

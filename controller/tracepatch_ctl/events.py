@@ -41,7 +41,7 @@ class Armed:
     waits_for_import: bool
     limits: dict[str, Any]
     lowered: tuple[str, ...]
-    """A sentence for each limit that the agent lowered."""
+    """A sentence for each limit that the agent lowered, and for each option that it is too old for."""
     expires_in_s: float
     joined: bool = False
     """It started after the session was armed."""

@@ -70,6 +70,11 @@ class ArmCommand(click.Command):
     "--capture", type=CAPTURE, metavar="depth=2,items=20,text=120", help="How much of a value is kept."
 )
 @click.option("--no-args", is_flag=True, help="Record no arguments, results and messages.")
+@click.option(
+    "--threads",
+    is_flag=True,
+    help="Follow threads and work of thread pools that a task starts; tasks of event loops always are.",
+)
 @click.option("--lib", multiple=True, metavar="GLOB", help="Record inside these libraries, too.")
 @click.option("--all", "everything", is_flag=True, help="Record inside all libraries.")
 @click.option("--only", multiple=True, metavar="GLOB", help="Record these modules only.")
@@ -89,6 +94,7 @@ def arm(
     ttl: float | None,
     capture: dict[str, int] | None,
     no_args: bool,
+    threads: bool,
     lib: tuple[str, ...],
     everything: bool,
     only: tuple[str, ...],
@@ -149,6 +155,7 @@ def arm(
                     capture=capture,
                     scope=Scope(all=everything, lib=lib, only=only, skip=skip),
                     args=not no_args,
+                    threads=threads,
                     force=force,
                     live=live and not as_json,
                     tag=tag,
