@@ -51,6 +51,18 @@ def test_a_trace_that_is_still_running_says_where_it_hangs():
     assert "(no calls yet)" in "\n".join(render(Stream().trace()))
 
 
+def test_open_calls_say_where_they_stand():
+    s = Stream()
+    s.branch()
+    s.call(0, "waits")
+    s.call(0, "innermost")
+    s.add(r.SUSPEND, 10)
+    s.add(r.LINES, 12_300_000_000, {"0": 7, "1": 88})
+    text = "\n".join(render(s.trace()))
+    assert "shop.views.waits() ⏳ still waiting at shop/views.py:7\n" in text
+    assert "shop.views.innermost() ⏳ still waiting 12.30s at shop/views.py:88\n" in text
+
+
 def test_ascii_is_ascii_whatever_was_captured():
     s = shop()
     s.records[0][1]["target"] = "naïve:größe"

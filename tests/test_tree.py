@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from streams import STARTED_AT_NS, Stream, deep, shop
 from tracepatch_shared import records as r
 from tracepatch_shared.errors import VersionError
-from tracepatch_shared.tree import TraceReader, iter_json
+from tracepatch_shared.tree import Trace, TraceReader, iter_json
 from tracepatch_shared.values import EXT_STRING, Mark
 
 
@@ -86,6 +86,47 @@ def test_waiting_counts_for_every_node_that_is_open_and_for_no_other():
     assert awaits.running_ns == 20
     assert awaits.self_ns == 20
     assert root.self_ns == root.running_ns - 1 - 20 - 5
+
+
+def test_where_open_nodes_stand_until_their_branch_goes_on():
+    s = Stream()
+    s.branch()
+    s.call(0, "root")
+    s.call(0, "awaits")
+    s.add(r.SUSPEND, 10)
+    s.branch(5, kind="task", parent=0)
+    s.call(0, "beside")
+    s.add(r.SUSPEND, 1)
+    s.add(r.LINES, 100, {"0": 7, "1": 8, "2": 9, "77": 1})
+    reader = s.reader()
+    root, awaits, beside = reader.trace.nodes()
+    assert [root.at_line, awaits.at_line, beside.at_line] == [7, 8, 9]
+    assert [branch.waiting_ns for branch in reader.trace.branches] == [106, 100]
+    assert reader.ignored == 1, "a number that no node has"
+    reader.record([r.SWITCH, 0])
+    reader.record([r.RESUME, 10])
+    assert [root.at_line, awaits.at_line, beside.at_line] == [None, None, 9], "that branch runs"
+    assert [branch.waiting_ns for branch in reader.trace.branches] == [0, 110]
+    reader.record([r.END, 5, "tripped", "max_duration_s", {"open_lines": {"0": 17, "1": 18}}])
+    assert [root.at_line, awaits.at_line, beside.at_line] == [17, 18, None], "the last word replaces all"
+    form = reader.trace.to_json()
+    assert form["roots"][0]["at_line"] == 17
+    assert [node.at_line for node in Trace.from_json(form).nodes()] == [17, 18, None]
+
+
+def test_lines_of_a_running_branch_are_over_with_its_next_call():
+    s = Stream()
+    s.branch()
+    s.call(0, "root")
+    s.add(r.LINES, 1, {"0": 7})
+    reader = s.reader()
+    assert reader.trace.roots[0].at_line == 7
+    reader.record([r.CODE, "m", "f", "m.py", 1, [], 0])
+    reader.record([r.CALL, 1, 1])
+    assert reader.trace.roots[0].at_line is None
+    reader.record([r.LINES, 1, {"0": 8}])
+    reader.record([r.RETURN, 1, None])
+    assert reader.trace.roots[0].at_line is None
 
 
 def test_a_raised_exception_and_one_whose_message_is_a_mark():

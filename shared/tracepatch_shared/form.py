@@ -19,7 +19,7 @@ from .values import Mark, from_json, shallow, to_json
 SCHEMA: Final = 1
 """Version of the JSON form; fields are only ever added."""
 
-_BRANCH_FIELDS = ("id", "kind", "name", "parent_node", "link", "start_ns", "waiting")
+_BRANCH_FIELDS = ("id", "kind", "name", "parent_node", "link", "start_ns", "waiting", "waiting_ns")
 
 
 def trace_form(trace: Trace) -> dict[str, Any]:
@@ -85,6 +85,8 @@ def node_form(node: Node) -> dict[str, Any]:
         form["open"] = True
         if node.paused:
             form["paused"] = True
+        if node.at_line is not None:
+            form["at_line"] = node.at_line
     form["elided"] = node.elided
     return form
 
@@ -201,6 +203,7 @@ def _read_head(trace: Trace, form: dict[str, Any]) -> None:
                 _number(item.get("start_ns")),
             )
             branch.waiting = item.get("waiting") is True
+            branch.waiting_ns = _number(item.get("waiting_ns"))
             trace.branches.append(branch)
 
 
@@ -232,6 +235,8 @@ def _node(item: dict[str, Any], parent: Node | None, codes: dict[tuple[Any, ...]
         node.returned = _value(item.get("returned"))
     else:
         node.paused = item.get("paused") is True
+        stands = item.get("at_line")
+        node.at_line = stands if type(stands) is int else None
     return node
 
 

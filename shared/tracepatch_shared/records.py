@@ -20,6 +20,7 @@ The stream is append-only and complete up to wherever it is cut. docs/protocol.m
     LOST     dt, node                                the node's end was not seen; it ended at the latest now
     DROP     count, reason                           records left out here
     END      dt, status, reason | nil, {...}         last record
+    LINES    dt, {node: line}                        where nodes that are open stand now
 """
 
 from __future__ import annotations
@@ -41,10 +42,11 @@ REENTER: Final = 11
 LOST: Final = 12
 DROP: Final = 13
 END: Final = 14
+LINES: Final = 15
 
 NAMES: Final = (
     "HEAD", "CODE", "STRING", "BRANCH", "SWITCH", "CALL", "RETURN", "RAISE", "SUSPEND", "RESUME",
-    "YIELD", "REENTER", "LOST", "DROP", "END",
+    "YIELD", "REENTER", "LOST", "DROP", "END", "LINES",
 )  # fmt: skip
 
 FLAG_LIBRARY: Final = 1

@@ -227,6 +227,8 @@ class _Drawing:
             line.append(("note", "  (end not seen)"))
         else:
             line.append(("open", text["paused" if node.paused else "open"] + self.open_text(node)))
+            if node.at_line is not None:
+                line.append(("open", f" at {escape(_tail(node))}:{node.at_line}"))
         if node.elided:
             line.append(("note", f"  +{count(node.elided, 'inner call')}"))
         return line
@@ -241,7 +243,12 @@ class _Drawing:
         if node.paused:
             return "paused at a yield"
         branch = self.branches.get(node.branch)
-        text = "still waiting" if branch is not None and branch.waiting else "still running"
+        if branch is None or not branch.waiting:
+            text = "still running"
+        else:
+            innermost = not any(child.open and child.branch == node.branch for child in node.children)
+            how_long = f" {duration(branch.waiting_ns)}" if innermost and node.at_line is not None else ""
+            text = f"still waiting{how_long}"
         return f"{text} when the trace ended" if self.trace.status == COMPLETE else text
 
     def branch(self, branch: Branch | None) -> list[Span]:
@@ -300,6 +307,13 @@ def error_text(node: Node) -> str:
         )
         return f"{name}: {escape(cut_off)}"
     return f"{name}: {value_text(message, MESSAGE_CHARACTERS)}"
+
+
+def _tail(node: Node) -> str:
+    """Return the end of a node's file that its module has as well: `app/db.py` for `app.db`."""
+    parts = node.file.replace("\\", "/").split("/")
+    length = node.module.count(".") + 1 + (parts[-1] == "__init__.py")
+    return "/".join(parts[-length:])
 
 
 def _foldable(node: Node) -> bool:

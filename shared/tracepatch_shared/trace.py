@@ -45,7 +45,8 @@ class Node:
 
     `state` is `returned`, `raised`, `lost` (its end was not seen: it ended at the latest then) or `open`. `paused` is
     true for an open generator that stands at a `yield` and for what it holds: not running, and not hanging either.
-    `parent` is the number of the node below which it hangs, nil for a root.
+    `at_line` is the line at which an open one stands, where that is known. `parent` is the number of the node below which
+    it hangs, nil for a root.
     """
 
     __slots__ = (
@@ -53,6 +54,7 @@ class Node:
         "_home",
         "_left",
         "_waited",
+        "at_line",
         "branch",
         "children",
         "code",
@@ -94,6 +96,7 @@ class Node:
         self.values: Sequence[Any] = ()
         self.state = RUNNING
         self.paused = False
+        self.at_line: int | None = None
         self.returned: Any = None
         self.error: tuple[str, Any] | None = None
         self.elided = 0
@@ -154,10 +157,11 @@ class Node:
 class Branch:
     """A part of a trace that ran in another task or thread; `parent_node` started it, as far as `link` is exact.
 
-    `waiting` is true when it was suspended at the end of the stream: what is open there waits, it does not run.
+    `waiting` is true when it was suspended at the end of the stream, for `waiting_ns` by then: what is open there waits, it
+    does not run.
     """
 
-    __slots__ = ("id", "kind", "link", "name", "parent_node", "start_ns", "waiting")
+    __slots__ = ("id", "kind", "link", "name", "parent_node", "start_ns", "waiting", "waiting_ns")
 
     def __init__(
         self, number: int, kind: str, name: str, parent_node: int | None, link: str, start_ns: int
@@ -169,6 +173,7 @@ class Branch:
         self.link = link
         self.start_ns = start_ns
         self.waiting = False
+        self.waiting_ns = 0
 
 
 class Trace:

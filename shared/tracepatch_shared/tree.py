@@ -67,6 +67,7 @@ class TraceReader:
         self._stacks: list[_Stack] = []
         self._current: _Stack | None = None
         self._away: dict[int, list[Node]] = {}
+        self._standing: list[Node] = []
         self._ended = False
         self._decoder: RecordReader | None = None
         self._do: dict[int, Callable[[Sequence[Any]], None]] = {
@@ -85,6 +86,7 @@ class TraceReader:
             records.LOST: self._lost,
             records.DROP: self._drop,
             records.END: self._end,
+            records.LINES: self._lines,
         }
 
     @property
@@ -123,6 +125,7 @@ class TraceReader:
         for stack in self._stacks:
             stack.charge(now)
             stack.branch.waiting = stack.since is not None
+            stack.branch.waiting_ns = 0 if stack.since is None else max(0, now - stack.since)
             clock = stack.waited(now)
             for node in stack.nodes:
                 node.wall_ns = max(0, now - node.start_ns)
@@ -213,6 +216,8 @@ class TraceReader:
         stack = self._current
         if stack is None:
             stack = self._current = self._begin(Branch(0, "root", "", None, "exact", now))
+        if self._standing:
+            self._go_on(stack)
         open_nodes = stack.nodes
         code = self._codes[record[2]] if 0 <= record[2] < len(self._codes) else _UNKNOWN
         runs = stack.since is None
@@ -267,6 +272,8 @@ class TraceReader:
         if stack is None or not stack.nodes:
             self.ignored += 1
             return None
+        if self._standing:
+            self._go_on(stack)
         stack.charge(now)
         node = stack.nodes.pop()
         self._close(node, stack.waited(now) - node._base, now)
@@ -294,6 +301,7 @@ class TraceReader:
         now = self._tick(record[1])
         stack = self._current
         if stack is not None and stack.since is not None:
+            self._go_on(stack)
             stack.suspended += now - stack.since
             stack.since = None
             stack.mark = now
@@ -305,6 +313,7 @@ class TraceReader:
         if stack is None:
             return
         position = _position(stack.nodes, node)
+        self._go_on(stack)
         stack.charge(now)
         segment = stack.nodes[position:]
         del stack.nodes[position:]
@@ -323,6 +332,7 @@ class TraceReader:
         segment = self._away.pop(node.id, None)
         if stack is None or segment is None:
             return
+        self._go_on(stack)
         stack.charge(now)
         clock = stack.waited(now)
         for item in segment:
@@ -369,7 +379,30 @@ class TraceReader:
         if len(record) > 4 and isinstance(record[4], dict):
             for number, count in record[4].get("open_elided", {}).items():
                 self._elide(self._known(int(number)), count)
+            self._stand(record[4].get("open_lines", {}))
             self._facts(record[4])
+
+    def _lines(self, record: Sequence[Any]) -> None:
+        self._tick(record[1])
+        self._stand(record[2])
+
+    def _stand(self, lines: dict[Any, Any]) -> None:
+        """Note where open nodes stand; what was said of others before is past."""
+        for node in self._standing:
+            node.at_line = None
+        self._standing = []
+        for number, line in lines.items():
+            node = self._known(int(number))
+            if node.state == OPEN and type(line) is int:
+                node.at_line = line
+                self._standing.append(node)
+
+    def _go_on(self, stack: _Stack) -> None:
+        """Forget where the nodes of a branch stood: it runs."""
+        for node in self._standing:
+            if node._home is stack:
+                node.at_line = None
+        self._standing = [node for node in self._standing if node.at_line is not None]
 
     def _known(self, number: Any) -> Node:
         if number < 0:
