@@ -49,6 +49,7 @@ class Tracing(Protocol):
     def core_reason(self) -> str: ...
     def arm(self, probe: Probe, targets: list[Any], resolution: Any) -> None: ...
     def disarm(self, probe: Probe) -> None: ...
+    def stand(self) -> None: ...
     def drain(self) -> list[Any]: ...
     @property
     def live(self) -> int: ...
@@ -222,6 +223,11 @@ class Roster:
                 probe.finished += 1
             if probe.receiver is not None:
                 self._post.deliver(trace, probe.receiver, now_s)
+
+    def stand(self) -> None:
+        """Let the traces that record say where they stand, and take that over."""
+        self._tracing.stand()
+        self.drain()
 
     def settle(self) -> None:
         """End the probes that have all they may have: the count, the bytes, the budget."""

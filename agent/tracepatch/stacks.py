@@ -37,6 +37,7 @@ from .tasks import (
     Unlisted,
     described,
     module_fields,
+    references,
     threads,
 )
 
@@ -177,19 +178,10 @@ class Stacks:
     def _references(self, idents: list[int]) -> Iterator[tuple[Reference, Asyncio | Trio]]:
         found: list[tuple[Reference, Asyncio | Trio]] = []
         for library in (self._asyncio, self._trio):
-            if not library.loaded:
-                continue
             try:
-                references = (
-                    library.references(idents) if isinstance(library, Asyncio) else library.references()
-                )
+                found += [(reference, library) for reference in references(library, idents)]
             except Unlisted as error:
                 self.notes.append(f"the tasks of {library.kind} are not shown: {error}")
-                continue
-            except Exception as error:  # noqa: BLE001 - the interpreter's or the library's own structures
-                self.notes.append(f"the tasks of {library.kind} could not be listed: {type(error).__name__}")
-                continue
-            found += [(reference, library) for reference in references]
         if len(found) > MAX_TASKS:
             self.notes.append(f"{len(found) - MAX_TASKS} tasks more than the {MAX_TASKS} that are counted")
         for one in found[:MAX_TASKS]:

@@ -109,6 +109,12 @@ class Writer:
             {"elided": self.elided, "open_elided": elided, **fields},
         ]
 
+    def lines(self, now_ns: int, lines: dict[str, int]) -> Record:
+        """Return a record that says where open nodes stand, by their numbers."""
+        delta = now_ns - self._last_ns
+        self._last_ns = now_ns
+        return [records.LINES, delta, lines]
+
     def _begin(self, runner: Runner, now: int) -> Record:
         runner.number = self._branches
         self._branches += 1

@@ -17,6 +17,7 @@ import threading
 import types
 import weakref
 from collections.abc import Callable, Iterable, Iterator
+from contextvars import Context
 from itertools import chain, compress, islice, repeat
 from operator import attrgetter, is_, methodcaller
 from typing import Any, NamedTuple
@@ -155,6 +156,15 @@ class Asyncio:
             cancelling = fields.get("_must_cancel") is True
         return Facts(loop, cancelling, self._group_parent(callbacks), None)
 
+    def context(self, task: Any) -> Any:
+        """Return the Context that a task runs in; nil where it has none."""
+        if self._kind(task) is not self._task:
+            return _fields(task).get("_context")
+        method = self._task.__dict__.get("get_context")
+        if method is not None:
+            return method(task)
+        return next((item for item in gc.get_referents(task) if type(item) is Context), None)
+
     def _kind(self, task: Any) -> Any:
         """Return the genuine type that a task is of, whatever was derived from it."""
         cls = type(task)
@@ -253,7 +263,7 @@ class Trio:
     def loaded(self) -> bool:
         return self._task is not None and self._context is not None
 
-    def references(self) -> list[Reference]:
+    def references(self, _threads: Iterable[int]) -> list[Reference]:
         """Return weak references to the tasks of all runs."""
         found: list[Reference] = []
         for kept in _thread_local(self._context):
@@ -270,6 +280,10 @@ class Trio:
         fields = _fields(task)
         return Brief(name_text(fields.get("name")), fields.get("coro"), None)
 
+    def context(self, task: Any) -> Any:
+        """Return the Context that a task runs in."""
+        return _fields(task).get("context")
+
     def facts(self, task: Any) -> Facts:
         """Return the rest of it."""
         fields = _fields(task)
@@ -279,6 +293,18 @@ class Trio:
 
 
 # ---- both -------------------------------------------------------------------------------------------------------
+
+
+def references(library: Asyncio | Trio, threads: Iterable[int]) -> list[Reference]:
+    """Return weak references to a library's tasks; raise `Unlisted`, and nothing else, where that cannot be."""
+    if not library.loaded:
+        return []
+    try:
+        return library.references(threads)
+    except Unlisted:
+        raise
+    except Exception as error:  # noqa: BLE001 - structures of the interpreter and of a library, as they were so far
+        raise Unlisted(f"{type(error).__name__} while they were listed") from None
 
 
 class Thread(NamedTuple):

@@ -21,6 +21,7 @@ from tracepatch_shared.errors import TracepatchError
 from tracepatch_shared.messages import CHUNK_BYTES
 from tracepatch_shared.targets import Target
 
+from . import standing
 from .capture import Capturer
 from .codes import CodeTable, Scope
 from .cores import Core, core
@@ -31,6 +32,11 @@ from .redaction import Redactor
 from .resolve import Function, Resolution, module_matters, resolve
 from .runners import Event
 from .stream import Writer, packer
+
+STAND_S = 0.1
+"""How long may be looked for the lines at which a trace stands that ends open, or is asked for while it records."""
+LEFT_S = 0.01
+"""The same for what a trace leaves running that has come to its end."""
 
 EVENTS_AT_ONCE = 2_000
 """Events that one `drain` packs of one trace before it looks at the next."""
@@ -50,7 +56,7 @@ class Piece:
 class _Live:
     """One recording and what turns it into a stream."""
 
-    __slots__ = ("announced", "ended", "ends", "meta", "probe", "recording", "trace_id", "writer")
+    __slots__ = ("announced", "ended", "ends", "meta", "probe", "recording", "trace_id", "watch", "writer")
 
     def __init__(self, probe: Probe, recording: Recording, target: str) -> None:
         self.probe = probe
@@ -58,6 +64,7 @@ class _Live:
         self.trace_id = os.urandom(4).hex()
         self.writer = Writer(recording.started_ns)
         self.announced = False
+        self.watch = standing.Watch(live=probe.live)
         self.meta: dict[str, Any] = {"target": target, "started_at_ns": recording.started_at_ns}
 
 
@@ -268,6 +275,11 @@ class Tracing:
             if live.probe is probe and not recording.done:
                 recording.end(records.TRIPPED, reason)
 
+    def stand(self) -> None:
+        """Let each live trace say, with the next `drain`, where its open calls stand."""
+        for live in self.recordings.values():
+            live.watch.asked = True
+
     def drain(self) -> list[Piece]:
         """Return what the live traces have recorded since last time, packed; settles the core."""
         pieces: list[Piece] = []
@@ -295,6 +307,8 @@ class Tracing:
                 chunk += pack(record)
             recording.packed(len(chunk))
             ends = done and not recording.events
+            if not done and not recording.events and live.watch.due(quiet=not batch):
+                chunk += pack(self._lines(recording, live))
             if ends:
                 chunk += pack(self._end(recording, live))
                 del self.recordings[recording]
@@ -325,8 +339,14 @@ class Tracing:
             "tag": probe.tag,
         }
 
+    def _lines(self, recording: Recording, live: _Live) -> list[Any]:
+        lines = standing.lines(recording.open_nodes(), within_s=STAND_S)
+        return live.writer.lines(perf_counter_ns(), lines)
+
     def _end(self, recording: Recording, live: _Live) -> list[Any]:
+        within_s = LEFT_S if recording.status == records.COMPLETE else STAND_S
         fields = {
+            "open_lines": standing.lines(recording.open_nodes(), within_s=within_s),
             "calls": recording.calls,
             "lost": recording.lost,
             "unstarted": recording.unstarted,

@@ -89,6 +89,8 @@ class FakeTracing:
         self._may("disarm")
         self.probes.pop(probe.probe_id, None)
 
+    def stand(self) -> None: ...
+
     def drain(self) -> list:
         self._may("drain")
         pieces = []
