@@ -15,7 +15,7 @@ from tracepatch_shared.messages import MAX_REQUEST_BYTES, UNKNOWN_REQUEST, Messa
 
 from . import containment, journal, killswitch, spool
 from .endpoint import Endpoint
-from .held import Held
+from .held import Held, Trace
 from .identity import Identity
 from .post import Post
 from .probe import MAX_CHARACTERS, an_id, name, options_from_wire
@@ -182,7 +182,10 @@ class Desk:
         return {"type": "stacks", "re": message["id"], **look.to_wire()}
 
     def _collect(self, sender: bytes, message: Message) -> Message:
-        traces = self._held.finished(_ids(message, "probe_ids"), _ids(message, "trace_ids"))
+        probe_ids, trace_ids = _ids(message, "probe_ids"), _ids(message, "trace_ids")
+        if field(message, "open", bool, False):
+            return self._show(sender, message, self._recording(probe_ids, trace_ids))
+        traces = self._held.finished(probe_ids, trace_ids)
         operator = message.get("operator")
         for trace in traces:
             self._post.deliver(trace, sender, self._roster.now(), again=True)
@@ -190,6 +193,22 @@ class Desk:
             by = name(operator, "operator") if isinstance(operator, str) else "?"
             journal.audit("collected traces=%s operator=%s", ",".join(trace.trace_id for trace in traces), by)
         return {"type": "collected", "re": message["id"], "traces": [trace.to_wire() for trace in traces]}
+
+    def _recording(self, probe_ids: list[str] | None, trace_ids: list[str] | None) -> list[Trace]:
+        self._roster.stand()
+        return self._held.recording(probe_ids, trace_ids)
+
+    def _show(self, sender: bytes, message: Message, traces: list[Trace]) -> Message:
+        """Send traces as they stand; they record on."""
+        for trace in traces:
+            self._post.show(trace, sender, self._roster.now())
+            journal.audit("showed trace=%s while it records", trace.trace_id)
+        return {
+            "type": "collected",
+            "re": message["id"],
+            "open": True,
+            "traces": [trace.to_wire() for trace in traces],
+        }
 
     def _ack(self, _sender: bytes, message: Message) -> None:
         for trace_id in _ids(message, "trace_ids") or []:

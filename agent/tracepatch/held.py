@@ -67,14 +67,21 @@ class Trace:
 
     def finished(self) -> bytes:
         """Return the packed message that says that all pieces are there."""
+        return self._over(len(self.pieces), self.status, self.reason)
+
+    def standing(self, chunks: int) -> bytes:
+        """Return the packed message that says that these are the pieces of a trace that records on."""
+        return self._over(chunks, OPEN, None)
+
+    def _over(self, chunks: int, status: str, reason: str | None) -> bytes:
         return pack(
             {
                 "type": "finished",
                 "probe_id": self.probe_id,
                 "trace_id": self.trace_id,
-                "chunks": len(self.pieces),
-                "status": self.status,
-                "reason": self.reason,
+                "chunks": chunks,
+                "status": status,
+                "reason": reason,
             }
         )
 
@@ -106,18 +113,25 @@ class Held:
         self.bytes -= trace.held_bytes
         return trace
 
+    def recording(
+        self, probe_ids: Iterable[str] | None = None, trace_ids: Iterable[str] | None = None
+    ) -> list[Trace]:
+        """Return the traces that record now, chosen in the same way."""
+        return [trace for trace in self._chosen(probe_ids, trace_ids) if not trace.ended]
+
     def finished(
         self, probe_ids: Iterable[str] | None = None, trace_ids: Iterable[str] | None = None
     ) -> list[Trace]:
         """Return the finished traces, all or those of these probes and with these ids, oldest first."""
+        return [trace for trace in self._chosen(probe_ids, trace_ids) if trace.ended]
+
+    def _chosen(self, probe_ids: Iterable[str] | None, trace_ids: Iterable[str] | None) -> list[Trace]:
         probes = None if probe_ids is None else set(probe_ids)
         ids = None if trace_ids is None else set(trace_ids)
         return [
             trace
             for trace in self.traces.values()
-            if trace.ended
-            and (probes is None or trace.probe_id in probes)
-            and (ids is None or trace.trace_id in ids)
+            if (probes is None or trace.probe_id in probes) and (ids is None or trace.trace_id in ids)
         ]
 
     def of_probe(self, probe_id: str) -> tuple[int, int]:

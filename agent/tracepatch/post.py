@@ -54,6 +54,26 @@ class Delivery:
             self.done = True
 
 
+@dataclass(eq=False)
+class Snapshot(Delivery):
+    """The same of what there is now of a trace that records on; nobody acknowledges it."""
+
+    chunks: int = 0
+
+    @property
+    def waiting(self) -> bool:
+        return not self.done
+
+    def frame(self) -> bytes:
+        return self.trace.chunk(self.next) if self.next < self.chunks else self.trace.standing(self.chunks)
+
+    def moved(self) -> None:
+        if self.next < self.chunks:
+            self.next += 1
+        else:
+            self.done = True
+
+
 class Receiver:
     """One controller: what it is owed, and whether it takes anything."""
 
@@ -111,6 +131,11 @@ class Post:
         if again or trace.trace_id not in deliveries:
             deliveries[trace.trace_id] = Delivery(trace)
 
+    def show(self, trace: Trace, address: bytes, now_s: float) -> None:
+        """Bring what there is of a trace that records on, besides what the same controller is brought of it."""
+        deliveries = self._receiver(address, now_s).deliveries
+        deliveries[f"{trace.trace_id} now"] = Snapshot(trace, chunks=len(trace.pieces))
+
     def forget(self, trace_id: str) -> None:
         """Drop the deliveries of a trace that is not held any more."""
         for receiver in list(self._receivers.values()):
@@ -148,6 +173,9 @@ class Post:
                 return 0.0
             if not receiver.waiting:
                 receiver.moved_s = now_s
+                for key, delivery in list(receiver.deliveries.items()):
+                    if type(delivery) is Snapshot:
+                        del receiver.deliveries[key]
                 if not receiver.deliveries:
                     del self._receivers[receiver.address]
             elif now_s - receiver.moved_s > STALLED_S:

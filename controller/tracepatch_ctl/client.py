@@ -219,19 +219,24 @@ class Client(Reach):
         return extended
 
     def collect(
-        self, probe_ids: Sequence[str] | None = None, trace_ids: Sequence[str] | None = None
+        self,
+        probe_ids: Sequence[str] | None = None,
+        trace_ids: Sequence[str] | None = None,
+        *,
+        open: bool = False,
     ) -> Collection:
         """Return the finished traces that agents hold or left in a spool, all or those named (prefixes do), to iterate.
 
+        `open`: instead those that still record, as they stand; they record on, and are not acknowledged.
         Raises `NobodyReached` when there is neither an agent nor a spooled trace.
         """
         lines = self.reach()
-        left = spooled(self._search.readable, self.selection) if not self.connect else iter(())
+        left = spooled(self._search.readable, self.selection) if not (self.connect or open) else iter(())
         first = next(left, None)
         if not lines and first is None:
             raise self.nobody()
         spool = () if first is None else chain([first], left)
-        collection = Collection(lines, probe_ids=probe_ids, trace_ids=trace_ids, spool=spool)
+        collection = Collection(lines, probe_ids=probe_ids, trace_ids=trace_ids, spool=spool, open=open)
         self._open.append(collection)
         return collection
 

@@ -9,7 +9,7 @@ from types import TracebackType
 
 import zmq
 
-from tracepatch_shared.errors import MessageError
+from tracepatch_shared.errors import MessageError, Refused
 from tracepatch_shared.messages import Message
 
 from .assembly import Assembly, Intake
@@ -17,6 +17,8 @@ from .connection import SILENT, Line, flush, refusal
 from .events import AgentFault, AgentLost, AgentRefused, Event, TraceFinished
 from .reports import TraceMeta, each, is_id, meta_from_wire
 from .spool import Spooled
+
+OLDER = "its tracepatch {} does not know `collect --open`: it is older than this command"
 
 COLLECT_S = 5.0
 """Time without a message after which an agent that still owes traces counts as silent."""
@@ -38,12 +40,15 @@ class Collection:
         probe_ids: Sequence[str] | None = None,
         trace_ids: Sequence[str] | None = None,
         spool: Iterable[Spooled] = (),
+        open: bool = False,
     ) -> None:
+        """`open`: the traces that still record, as they stand, instead of the finished ones."""
         self.found = 0
         """Traces that were delivered."""
         self._lines = lines
         self._probes, self._traces = probe_ids, trace_ids
         self._spool = spool
+        self._open = open
         self._owner: dict[str, Line | Spooled] = {}
         self._acknowledged: set[Line] = set()
         self._events = self._run()
@@ -86,11 +91,14 @@ class Collection:
             "type": "collect",
             "probe_ids": list(self._probes) if exact and self._probes is not None else None,
             "trace_ids": list(self._traces) if exact and self._traces is not None else None,
+            **({"open": True} if self._open else {}),
         }
         poller = zmq.Poller()
         suppliers: dict[object, _Supplier] = {}
         for line in self._lines:
-            suppliers[line.socket] = _Supplier(line, line.send(request), time.monotonic() + COLLECT_S)
+            suppliers[line.socket] = _Supplier(
+                line, line.send(request), time.monotonic() + COLLECT_S, open=self._open
+            )
             poller.register(line.socket, zmq.POLLIN)
         while suppliers:
             ready = [socket for socket, _ in poller.poll(250)]
@@ -125,6 +133,10 @@ class Collection:
                     yield AgentRefused(agent=agent, code=problem.code, message=str(problem))
                 else:
                     supplier.take(message)
+                    if supplier.older:
+                        yield AgentRefused(
+                            agent=agent, code=Refused.code, message=OLDER.format(agent.version or "there")
+                        )
             except MessageError as problem:
                 supplier.faults += 1
                 if supplier.faults == 1:
@@ -158,14 +170,17 @@ class Collection:
 class _Supplier:
     """One agent while its traces come."""
 
-    def __init__(self, line: Line, request: int, patience: float) -> None:
+    def __init__(self, line: Line, request: int, patience: float, *, open: bool) -> None:
         self.line = line
         self.request = request
         self.patience = patience
         self.over = False
+        self.older = False
+        """It knows nothing of traces that still record."""
         self.faults = 0
         self.metas: dict[str, TraceMeta] = {}
         self.ready: deque[tuple[Assembly, bool]] = deque()
+        self._open = open
         self._intake = Intake()
         self._owed: set[str] | None = None
         """Traces that are still to come; None until the agent has said which."""
@@ -176,6 +191,9 @@ class _Supplier:
         kind = message["type"]
         if kind == "collected":
             if message.get("re") == self.request:
+                if self._open and message.get("open") is not True:
+                    self.over = self.older = True
+                    return
                 self.metas = {meta.trace_id: meta for meta in each(message, "traces", meta_from_wire)}
                 self._owed = set(self.metas)
                 self.over = not self._owed
@@ -190,7 +208,8 @@ class _Supplier:
                 return
             if not trace.whole and not trace.asked_again:
                 trace.asked_again = True
-                self.line.send({"type": "collect", "probe_ids": None, "trace_ids": [trace.trace_id]})
+                again = {"type": "collect", "probe_ids": None, "trace_ids": [trace.trace_id]}
+                self.line.send({**again, "open": True} if self._open else again)
             elif trace.whole or kind == "finished":
                 self._intake.close(trace)
                 self._owed.discard(trace.trace_id)

@@ -174,12 +174,23 @@ def arm(
 
 @click.command()
 @click.argument("probes", nargs=-1, metavar="[PROBE]...")
+@click.option(
+    "--open",
+    "still",
+    is_flag=True,
+    help="Show the traces that still record instead, as they stand; they record on and are not kept.",
+)
 @output_option
 @save_option
 @json_option
 @agent_options
 def collect(
-    probes: tuple[str, ...], path: str | None, no_save: bool, as_json: bool, agents: dict[str, Any]
+    probes: tuple[str, ...],
+    still: bool,
+    path: str | None,
+    no_save: bool,
+    as_json: bool,
+    agents: dict[str, Any],
 ) -> int:
     """Bring the finished traces that agents hold, of PROBEs or all.
 
@@ -192,11 +203,11 @@ def collect(
 
     out = Output(as_json=as_json)
     with ExitStack() as stack:
-        keeper = stack.enter_context(Keeper(out, save=not no_save, what="collect"))
+        keeper = stack.enter_context(Keeper(out, save=not (no_save or still), what="collect"))
         files = stack.enter_context(Files(path)) if path else None
         client = stack.enter_context(reach(agents))
-        collection = stack.enter_context(client.collect(list(probes) or None))
-        traces = Traces(out, keeper, files)
+        collection = stack.enter_context(client.collect(list(probes) or None, open=still))
+        traces = Traces(out, keeper, files, open=still)
         came = 0
         for event in collection:
             if isinstance(event, TraceFinished):
@@ -211,6 +222,7 @@ def collect(
                 out.say(f"{event.agent.name}: {event.message}")
         complain(out, client)
         if not came:
-            out.say("nothing has come yet" if probes else "no agent holds a finished trace")
+            nothing = "no trace records now" if still else "no agent holds a finished trace"
+            out.say("nothing has come yet" if probes and not still else nothing)
             return 5 if probes else 0
         return 1 if traces.failed else 0

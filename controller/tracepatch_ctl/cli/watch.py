@@ -41,7 +41,9 @@ FAILED = 1
 class Traces:
     """Keeps and shows finished traces, in this order: the store, the files, the screen, the acknowledgement."""
 
-    def __init__(self, out: Output, keeper: Keeper, files: Files | None) -> None:
+    def __init__(self, out: Output, keeper: Keeper, files: Files | None, *, open: bool = False) -> None:
+        """`open`: they still record, so they are shown and neither kept nor acknowledged."""
+        self._open = open
         self._failed = False
         self._out = out
         self._keeper = keeper
@@ -58,6 +60,10 @@ class Traces:
             self._failed = True
             return
         trace.trace_id = trace.trace_id or event.trace_id
+        if self._open:
+            self._write(trace)
+            self._show(trace, False)
+            return
         stored = self._keeper.keep(event, trace)
         self._write(trace)
         shown = False

@@ -45,6 +45,8 @@ class Growing:
         else:
             opened = [node for node in trace.nodes() if node.open]
             where = f", now in {opened[-1].module}.{opened[-1].function}" if opened else ""
+            if opened and opened[-1].at_line is not None:
+                where += f", line {opened[-1].at_line}"
             self._out.say(
                 f"trace {chunk.trace_id}: {trace.calls} calls, {duration(trace.duration_ns)}{where}"
             )
