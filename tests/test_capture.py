@@ -30,9 +30,9 @@ from hypothesis import strategies as st
 
 from tracepatch.capture import Capturer
 from tracepatch.codes import APPLICATION, Entry
-from tracepatch.reading import MAX_NODES
 from tracepatch.redaction import REDACTED, RedactionPolicy, Redactor
 from tracepatch.secret_names import listed
+from tracepatch.usual import MAX_NODES
 from tracepatch_shared.limits import Capture
 from tracepatch_shared.values import Mark, to_json
 
@@ -571,11 +571,18 @@ def test_an_error_of_ours_is_unreadable(monkeypatch):
     one = capturer()
     monkeypatch.setattr("tracepatch.reading.plan_of", int)
     monkeypatch.setattr("tracepatch.capture.plan_of", int)
-    monkeypatch.setattr(Redactor, "function_secrecy", math.sqrt)
-    assert one.value(Order(1)).kind == "unreadable"
+    monkeypatch.setattr(Redactor, "returns_secret", math.sqrt)
+    assert one.value(Slotted()).kind == "unreadable"
     assert returned(one, "f", 1).kind == "unreadable"
     assert one.exception(ValueError())[1].kind == "unreadable"
     assert one.arguments(entry("f", "a"), {}) == [Mark("unreadable", {})]
+
+
+def test_what_fails_in_the_fast_reader_is_read_by_the_other(monkeypatch):
+    one = capturer()
+    monkeypatch.setattr("tracepatch.usual.UsualReader.text", math.sqrt)
+    assert arguments(one, {"a": "text", "b": {"key": 1}}) == ["text", {"key": 1}]
+    assert returned(one, "f", [1, "text"]) == [1, "text"]
 
 
 def test_an_exception_of_a_signal_handler_passes(monkeypatch):
@@ -583,12 +590,22 @@ def test_an_exception_of_a_signal_handler_passes(monkeypatch):
         raise TimeoutError("soft time limit")
 
     one = capturer()
-    monkeypatch.setattr("tracepatch.reading.plan_of", handler)
-    monkeypatch.setattr("tracepatch.capture.plan_of", handler)
-    with pytest.raises(TimeoutError):
-        one.value([Order(1)])
-    with pytest.raises(TimeoutError):
-        one.exception(ValueError())
+    for place in ("reading.plan_of", "capture.plan_of", "usual.UsualReader.text"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"tracepatch.{place}", handler)
+            with pytest.raises(TimeoutError):
+                if "text" in place:
+                    one.value({"new key": 1})
+                elif "capture" in place:
+                    one.exception(ValueError())
+                else:
+                    one.value([Slotted()])
+    with pytest.raises(TimeoutError), monkeypatch.context() as patch:
+        patch.setattr("tracepatch.usual.UsualReader.text", handler)
+        arguments(one, {"a": "text"})
+    with pytest.raises(TimeoutError), monkeypatch.context() as patch:
+        patch.setattr("tracepatch.usual.UsualReader.text", handler)
+        returned(one, "f", "text")
 
 
 def test_near_the_end_of_the_stack():

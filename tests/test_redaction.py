@@ -75,10 +75,12 @@ def test_policy_adds_names_and_can_turn_redaction_off():
 
 def test_function_names():
     redactor = Redactor()
-    assert redactor.function_secrecy("get_token") == (True, True)
-    assert redactor.function_secrecy("password") == (True, True)
-    assert redactor.function_secrecy("tokenize") == (False, False)
-    assert redactor.function_secrecy("check_password") == (False, True)
+    assert redactor.returns_secret("get_token", True)
+    assert redactor.returns_secret("get_token", False)
+    assert redactor.returns_secret("password", False)
+    assert not redactor.returns_secret("tokenize", True)
+    assert redactor.returns_secret("check_password", True)
+    assert not redactor.returns_secret("check_password", False)
 
 
 TEXTS = {

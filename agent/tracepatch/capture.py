@@ -35,9 +35,10 @@ from .reading import Reader, Walk
 from .redaction import REDACTED, Redactor
 from .reprs import bounded_repr, packable
 from .secret_values import SCALARS, SEQUENCES, SecretValues
+from .usual import SHORT, UNUSUAL, UsualReader
 
-NOT_CARD = 10**12
-"""Integers below it are no card numbers."""
+TEXT_BYTES = 50 + SHORT
+"""What a text of `SHORT` characters weighs at most."""
 
 _UNREADABLE = Mark("unreadable", {})
 """Shared: made before it is needed, as where the stack or the memory is at its end nothing can be made."""
@@ -52,16 +53,18 @@ class Capturer:
     """Captures the values of one trace."""
 
     __slots__ = (
-        "_characters", "_clean", "_items", "_reader", "_redactor", "_repr", "_secrets", "_text", "_trace", "_window", "weight",
+        "_characters", "_clean", "_items", "_reader", "_redactor", "_repr", "_secrets", "_text", "_texts", "_trace", "_usual", "_usually", "_weight", "_window",
     )  # fmt: skip
 
     def __init__(self, options: Capture, redactor: Redactor, *, mode: str = "safe") -> None:
         if mode not in ("safe", "repr"):
             raise ValueError(f"a capture mode is 'safe' or 'repr', not {mode!r}")
-        self.weight = 0
-        """Bytes that all values captured so far weigh, estimated; threads may lose an addition."""
         self._repr = mode == "repr"
+        self._usual = UsualReader(options, redactor)
+        self._usually = self._usual.read if self._usual.levels else self._usual.border
         self._reader = Reader(options, redactor)
+        self._weight = 0
+        self._texts = 0
         self._secrets = SecretValues(redactor, self._reader.window)
         self._items = options.items
         self._text = options.text
@@ -74,30 +77,44 @@ class Capturer:
 
     # -- what the recorder calls
 
+    @property
+    def weight(self) -> int:
+        """Bytes that all values captured so far weigh, estimated; threads may lose an addition."""
+        return self._weight + self._usual.weight + TEXT_BYTES * self._texts
+
     def value(self, value: Any) -> Plain:
         """Return the plain form of a value that has no name."""
         try:
-            if self._repr:
-                return self._shown(value)
-            kind = type(value)
-            if kind is str:
-                length = len(value)
-                if length <= self._text and value.isascii() and self._clean(value):
-                    self.weight += length
+            if not self._repr:
+                kind = type(value)
+                if value is None or kind is float or kind is bool:
                     return value  # type: ignore[no-any-return]
-            elif kind is int:
-                if -NOT_CARD < value < NOT_CARD and not self._redactor.numeric:
-                    return value  # type: ignore[no-any-return]
-            elif value is None or kind is bool or kind is float:
-                return value  # type: ignore[no-any-return]
-            walk = Walk(self._characters)
-            plain = self._reader.read(value, 0, walk)
-            self.weight += walk.weight
-            return plain
+                if kind is int:
+                    if self._redactor.low <= value <= self._redactor.high:
+                        return value  # type: ignore[no-any-return]
+                elif kind is str:
+                    if self._usual.text(value):
+                        self._texts += 1
+                        return value  # type: ignore[no-any-return]
+                else:
+                    plain = self._usually(value, ())
+                    if plain is not UNUSUAL:
+                        return plain  # type: ignore[no-any-return]
         except Exception as error:
             if not ours(error):
                 raise  # a signal handler's: the application's
+        try:
+            return self._shown(value) if self._repr else self._read(value)
+        except Exception as error:
+            if not ours(error):
+                raise
             return _UNREADABLE
+
+    def _read(self, value: Any) -> Plain:
+        walk = Walk(self._characters)
+        plain = self._reader.read(value, 0, walk)
+        self._weight += walk.weight
+        return plain
 
     def arguments(self, entry: Entry, values: Mapping[str, Any]) -> list[Plain]:
         """Return the plain forms of a call's arguments, redacted where a name is secret; secrets are read first.
@@ -107,42 +124,64 @@ class Capturer:
         """
         names = entry.arguments
         try:
-            if entry.naming_for is not self._trace:
-                self._meet(entry)
-            if entry.naming == ():
-                return self._plain(names, values)
-            pairs = [(name, values[name]) for name in names]
-            hidden = self._secrets.among(pairs)
-            if hidden is None:
-                return [self.value(value) for _, value in pairs]
-            return [
-                self._secret(value) if hidden[place] else self.value(value)
-                for place, (_, value) in enumerate(pairs)
-            ]
+            if entry.harmless_for is not self._trace and not self._harmless(entry, values):
+                return self._hidden(names, values)
+            redactor = self._redactor
+            shown: list[Plain] = []
+            for name in names:
+                item = values[name]
+                kind = type(item)
+                if kind is str:
+                    if item in redactor.plain:
+                        self._texts += 1
+                    elif not self._usual.text(item):
+                        item = self._read(item)
+                elif kind is int:
+                    if item > redactor.high or item < redactor.low:
+                        item = self._read(item)
+                elif item is not None and kind is not float and kind is not bool:
+                    plain = self._usually(item, ())
+                    item = self._read(item) if plain is UNUSUAL else plain
+                shown.append(item)
+            return shown
         except Exception as error:
             if not ours(error):
                 raise  # a signal handler's: the application's
+        try:
+            return self._hidden(names, values)
+        except Exception as error:
+            if not ours(error):
+                raise
             return [_UNREADABLE for _ in names]
 
-    def _meet(self, entry: Entry) -> None:
-        """Decide what depends on the names of a function's arguments alone, once in a trace."""
-        entry.naming = self._secrets.naming(entry.arguments)
-        entry.naming_for = self._trace
-
-    def _plain(self, names: Sequence[str], values: Mapping[str, Any]) -> list[Plain]:
-        """Return the plain forms of arguments none of whose names matters; the hottest path, so scalars stay inside."""
-        value = self.value
-        if self._repr or self._redactor.numeric:
-            return [value(values[name]) for name in names]
-        shown: list[Plain] = []
-        for name in names:
+    def _harmless(self, entry: Entry, values: Mapping[str, Any]) -> bool:
+        """Tell whether no argument can be secret because of a name; remember it where the names alone decide."""
+        if self._repr:
+            return False
+        if entry.naming_for is not self._trace:
+            entry.naming = self._secrets.naming(entry.arguments)
+            entry.naming_for = self._trace
+            if entry.naming == ():
+                entry.harmless_for = self._trace
+        if entry.naming is None:
+            return False
+        for name in entry.naming:
             item = values[name]
             kind = type(item)
-            if item is None or kind is bool or kind is float or (kind is int and -NOT_CARD < item < NOT_CARD):
-                shown.append(item)
-            else:
-                shown.append(value(item))
-        return shown
+            if kind is bytes or (kind is str and self._redactor.names_secret(item)):
+                return False
+        return True
+
+    def _hidden(self, names: Sequence[str], values: Mapping[str, Any]) -> list[Plain]:
+        """Return the plain forms of arguments some of which may be secret because of a name."""
+        pairs = [(name, values[name]) for name in names]
+        hidden = self._secrets.among(pairs)
+        if hidden is None:
+            return [self.value(value) for _, value in pairs]
+        return [
+            self._secret(value) if hidden[place] else self.value(value)
+            for place, (_, value) in enumerate(pairs)
+        ]
 
     def name(self, text: str) -> str:
         """Return a name that the application gave to a task or to a thread, checked and cut."""
@@ -159,11 +198,13 @@ class Capturer:
             kind = type(value)
             if (value is None or kind is bool) and not self._repr:
                 return value  # type: ignore[no-any-return]
-            if entry.secrecy_for is not self._trace:
-                entry.secrecy = self._redactor.function_secrecy(entry.code.co_name)
-                entry.secrecy_for = self._trace
-            if entry.secrecy[kind is str or kind is bytes]:
+            if entry.open_for is self._trace:
+                if kind is float:
+                    return value  # type: ignore[no-any-return]
+            elif self._redactor.returns_secret(entry.code.co_name, kind is str or kind is bytes):
                 return self._secret(value)
+            elif not self._repr and not self._redactor.names_secret(entry.code.co_name):
+                entry.open_for = self._trace
         except Exception as error:
             if not ours(error):
                 raise  # a signal handler's: the application's
@@ -185,7 +226,7 @@ class Capturer:
         try:
             walk = Walk(self._characters)
             message = self._message(exc, plan, walk)
-            self.weight += walk.weight
+            self._weight += walk.weight
             return plan.name, message
         except Exception as error:
             if not ours(error):
@@ -240,7 +281,7 @@ class Capturer:
         kind = type(value)
         if value is None or kind is bool or kind is float:
             return repr(value)
-        if kind is int and -NOT_CARD < value < NOT_CARD and not self._redactor.numeric:
+        if kind is int and self._redactor.low <= value <= self._redactor.high:
             return repr(value)
         if id(type(value)) in SEQUENCES or type(value) is dict:
             self._reader.read(value, 0, Walk(self._characters))  # remembers what names in it make secret
@@ -254,7 +295,7 @@ class Capturer:
 
     def _cut(self, text: str) -> str:
         if len(text) <= self._text and text.isascii() and self._clean(text):
-            self.weight += len(text)
+            self._weight += len(text)
             return text
         cut = len(text) > self._window
         checked = self._reader.checked(text[: self._window], cut, Walk(self._characters))
@@ -263,5 +304,5 @@ class Capturer:
         shown = packable(checked[0])
         if not checked[2] or len(shown) > self._text:
             shown = shown[: max(self._text - 3, 0)] + "..."[: self._text]
-        self.weight += len(shown)
+        self._weight += len(shown)
         return shown

@@ -82,16 +82,16 @@ class Entry:
         "first",
         "flags",
         "hand_off",
+        "harmless_for",
         "library",
         "module",
         "naming",
         "naming_for",
         "opcodes",
+        "open_for",
         "optimized",
         "plain",
         "recorded",
-        "secrecy",
-        "secrecy_for",
         "send",
         "spawn",
         "suspends",
@@ -134,11 +134,11 @@ class Entry:
         """An ordinary function: it comes and goes on top of whatever runs."""
         self.recorded = False
         """A node of it was made; the exits of all other code need no look."""
-        # `Capturer` fills these in, per trace: `..._for` is the trace that they hold for.
+        # `Capturer` fills these in: what the names decide, and which trace has met them.
         self.naming: tuple[str, ...] | None = None
         self.naming_for: object = None
-        self.secrecy = (False, False)
-        self.secrecy_for: object = None
+        self.harmless_for: object = None
+        self.open_for: object = None
         # The profile core alone fills these in: the bytecode, `f_lasti` when the frame starts, whether it has cells.
         self.opcodes: bytes = b""
         self.first = -1

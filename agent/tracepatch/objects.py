@@ -28,6 +28,7 @@ BASES = (str, int, float, bytes, list, tuple, dict, set, frozenset)
 """Built-in types whose content instances of subclasses hold."""
 
 _str = str.__str__
+getattribute = object.__getattribute__
 mro_of: Callable[[type], tuple[type, ...]] = type.__dict__["__mro__"].__get__
 class_dict: Callable[[type], Any] = type.__dict__["__dict__"].__get__
 qualname_of: Callable[[type], Any] = type.__dict__["__qualname__"].__get__
@@ -41,7 +42,7 @@ _module_dict = vars(types.ModuleType)["__dict__"].__get__
 class Plan:
     """How instances of one class are read."""
 
-    __slots__ = ("base", "cls", "dict_at", "items", "kind", "name", "slots")
+    __slots__ = ("base", "cls", "dict_at", "items", "kind", "name", "own_dict", "slots")
 
     def __init__(self, cls: type) -> None:
         self.cls = weakref.ref(cls)
@@ -51,6 +52,8 @@ class Plan:
         self.base: type | None = None
         self.dict_at = -1
         """Where in the MRO the `__dict__` stands that an attribute look-up would find."""
+        self.own_dict = False
+        """It is the class's own, a genuine one, which nothing can replace: the metaclass is `type`."""
         self.slots: list[tuple[int, str]] = []
         """Where in the MRO which slot stands, base classes first."""
         self.items: tuple[str, ...] = ()
@@ -70,6 +73,8 @@ class Plan:
                 continue
             if self.dict_at < 0 and "__dict__" in members:
                 self.dict_at = place
+                genuine = type(members["__dict__"]) is types.GetSetDescriptorType
+                self.own_dict = genuine and owner is cls and type(cls) is type
             if "__slots__" in members:
                 self.slots += [
                     (place, n) for n, m in members.items() if type(m) is types.MemberDescriptorType
@@ -80,8 +85,15 @@ class Plan:
         if not self.kind and self.name in _STANDARD and _is_standard(cls):
             self.name = self.kind = self.name.replace("pathlib._local.", "pathlib.")
 
+    @property
+    def is_ordinary(self) -> bool:
+        """Whether an instance's `__dict__` is all that there is to see of it."""
+        return not self.kind and self.base is None and not self.slots and self.dict_at >= 0
+
 
 _plans: dict[int, Plan] = {}
+ordinary: dict[int, Plan] = {}
+"""The plans of classes that `UsualReader` may read, by `id()`; whoever looks one up checks that it is of that class."""
 
 
 def plan_of(value: Any) -> Plan:
@@ -91,6 +103,7 @@ def plan_of(value: Any) -> Plan:
     if plan is None or plan.cls() is not cls:
         if len(_plans) >= MAX_PLANS:
             _plans.clear()
+            ordinary.clear()
         plan = _plans[id(cls)] = Plan(cls)
     return plan
 
@@ -136,18 +149,27 @@ def running_name(value: Any) -> str:
     return name_text(type(value).__dict__["__qualname__"].__get__(value))
 
 
+def instance_dict(value: Any, plan: Plan) -> Any:
+    """Return the `__dict__` of an instance, the live one, which a user may have replaced by one of a subclass."""
+    if plan.own_dict:
+        return getattribute(value, "__dict__")
+    mro = mro_of(type(value))
+    if 0 <= plan.dict_at < len(mro):
+        getter = class_dict(mro[plan.dict_at]).get("__dict__")
+        if type(getter) is types.GetSetDescriptorType or mro[plan.dict_at] is types.SimpleNamespace:
+            return getter.__get__(value)
+    return None
+
+
 def fields_of(value: Any, plan: Plan, limit: int) -> tuple[list[tuple[str, Any]], int]:
     """Return name and value of at most `limit` fields in the instance's dict and slots, and how many there are."""
     mro = mro_of(type(value))
     found: list[tuple[str, Any]] = []
     count = 0
-    if 0 <= plan.dict_at < len(mro):
-        getter = class_dict(mro[plan.dict_at]).get("__dict__")
-        if type(getter) is types.GetSetDescriptorType or mro[plan.dict_at] is types.SimpleNamespace:
-            members = getter.__get__(value)
-            if type(members) is dict:
-                count = len(members)
-                found = [pair for pair in list(islice(members.items(), limit)) if type(pair[0]) is str]
+    members = instance_dict(value, plan)
+    if type(members) is dict:
+        count = len(members)
+        found = [pair for pair in list(islice(members.items(), limit)) if type(pair[0]) is str]
     for place, name in plan.slots:
         slot = class_dict(mro[place]).get(name) if place < len(mro) else None
         if type(slot) is types.MemberDescriptorType:

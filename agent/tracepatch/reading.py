@@ -29,6 +29,7 @@ from .objects import (
     fields_of,
     module_name,
     name_text,
+    ordinary,
     plan_of,
     running_name,
     standard_text,
@@ -37,8 +38,8 @@ from .objects import (
 from .redaction import REDACTED, Redactor
 from .reprs import packable
 from .secret_values import SecretValues
+from .usual import MAX_NODES, NODE_BYTES
 
-MAX_NODES = 2_000
 MAX_CHARACTERS = 1 << 16
 WINDOW = 4_096
 """Characters of one text that are checked for secrets, or twice what is shown; the last quarter is never shown."""
@@ -46,8 +47,6 @@ HEX_DIGITS = 16
 """Leading hexadecimal digits that are shown of an integer beyond 64 bits."""
 MAX_HELD = 1 << 20
 """Length of a text in a subclass of str or bytes that is still copied to be read."""
-NODE_BYTES = 200
-"""What a captured value weighs in the process besides its text: between an item of a list and a mark."""
 REDACTION_COST = 200
 """What redacting and remembering a secret takes, in characters read."""
 
@@ -289,6 +288,8 @@ class Reader:
         plan = plan_of(value)
         if plan.kind == "class":
             return Mark("class", {"name": type_name(value)})
+        if plan.is_ordinary:
+            ordinary[id(type(value))] = plan
         if id(value) in walk.inside:
             return Mark("cycle", {"type": plan.name})
         text = enum_name(value, plan) if plan.kind == "enum" else None

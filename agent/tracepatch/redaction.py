@@ -39,6 +39,9 @@ MAX_CORES = 64
 MAX_WORDS = 4_096
 MAX_REMEMBERED = 1_024
 """Characters of a remembered text; a longer one is known by its beginning."""
+MIN_NUMBER = 1_000
+SMALL = (1 << 30) - 1
+"""Far below card numbers, and of one digit in CPython, which makes comparing fast."""
 MAX_NAMES = 4_096
 MAX_CLEAN = 1_024
 CLEAN_LENGTH = 128
@@ -71,7 +74,7 @@ class Redactor:
 
     __slots__ = (
         "_clean", "_cores", "_extra", "_numbers", "_parts", "_remembered", "_whole", "_words",
-        "enabled", "names", "numeric", "wary",
+        "enabled", "high", "low", "names", "numeric", "plain", "plain_names", "plain_naming", "wary",
     )  # fmt: skip
 
     def __init__(self, policy: RedactionPolicy = DEFAULT) -> None:
@@ -80,6 +83,14 @@ class Redactor:
         """Whether any text is remembered."""
         self.numeric = False
         """Whether any number is remembered."""
+        self.low, self.high = -SMALL, SMALL
+        """Integers from one to the other are no secrets."""
+        self.plain: set[str] = set()
+        """Texts that `UsualReader` shows as they are; a new set whenever something is remembered."""
+        self.plain_names: set[str] = set()
+        """Names of that kind that make no value secret."""
+        self.plain_naming: set[str] = set()
+        """Names of that kind whose value may be the name of a secret."""
         self.names: dict[str, bool] = {}
         """What `names_secret` answered, for callers that cannot afford a call."""
         self._extra = frozenset("".join(words(name)) for name in policy.extra_names) - {""}
@@ -102,10 +113,9 @@ class Redactor:
                 self.names[name] = known
         return known
 
-    def function_secrecy(self, name: str) -> tuple[bool, bool]:
-        """Tell whether what a function of this name returns is secret: when it is no text, when it is text."""
-        secret = self.names_secret(name)
-        return secret and not is_predicate(name), secret
+    def returns_secret(self, name: str, text: bool) -> bool:
+        """Tell whether what a function of this name returns is secret; `text` says that it is text."""
+        return self.names_secret(name) and (text or not is_predicate(name))
 
     def _phrase(self, text: str) -> bool:
         return is_secret_phrase(text, self._extra)
@@ -142,12 +152,11 @@ class Redactor:
             for core in base64_cores(secret[:MAX_REMEMBERED]):
                 if len(self._cores) < MAX_CORES and core not in self._cores:
                     self._cores.append(core)
-                    self._clean = set()
-                    self.wary = True
+                    self._look_again()
 
     def remember_number(self, number: int) -> None:
         """Redact an integer of four digits or more wherever it comes again as a whole value or word."""
-        if self.enabled and (number > 999 or number < -999) and -(1 << 64) < number < 1 << 64:
+        if self.enabled and not -MIN_NUMBER < number < MIN_NUMBER and -(1 << 64) < number < 1 << 64:
             self._add_number(str(number))
 
     def _add(self, part: str) -> bool:
@@ -166,16 +175,24 @@ class Redactor:
             self._parts.append(part)
         elif len(self._words) < MAX_WORDS:
             self._words.add(part)
-        self._clean = set()
-        self.wary = True
+        self._look_again()
         return True
 
     def _add_number(self, figures: str) -> None:
         if len(self._numbers) < MAX_WORDS:
             self._numbers.add(figures)
             self._words.add(figures)
+        self.numeric = True
+        self.low, self.high = 1 - MIN_NUMBER, MIN_NUMBER - 1
+        self._look_again()
+
+    def _look_again(self) -> None:
+        """What was free of secrets may not be any more."""
         self._clean = set()
-        self.wary = self.numeric = True
+        self.plain = set()
+        self.plain_names = set()
+        self.plain_naming = set()
+        self.wary = True
 
     def number(self, number: int) -> bool:
         """Tell whether an integer is secret: a card number, or one that was seen under a secret name."""

@@ -17,7 +17,7 @@ SMALL = 4
 
 SCALARS = frozenset(map(id, (type(None), bool, int, float, str, bytes)))
 SEQUENCES = frozenset(map(id, (list, tuple, set, frozenset, collections.deque)))
-_NAME_KEYS = frozenset(("name", "key", "header", "field", "Name", "Key"))
+NAME_KEYS = frozenset(("name", "key", "header", "field", "Name", "Key"))
 _VALUE_KEYS = frozenset(("value", "val", "Value"))
 
 
@@ -47,7 +47,7 @@ class SecretValues:
         """Return which of these names stand for a name themselves (`set(name, value)`), None where one is secret."""
         if any(self.named_by(name) for name in names):
             return None
-        return tuple(name for name in names if name in _NAME_KEYS)
+        return tuple(name for name in names if name in NAME_KEYS)
 
     def among(self, pairs: list[Any]) -> list[bool] | None:
         """Tell which values of name-value pairs are secret, None for none; remember them before any is captured.
@@ -56,12 +56,12 @@ class SecretValues:
         """
         known = self._names
         for key, _ in pairs:
-            if type(key) is not str or known.get(key) is not False or key in _NAME_KEYS:
+            if type(key) is not str or known.get(key) is not False or key in NAME_KEYS:
                 break
         else:
             return None
         hidden = [self.named_by(key) for key, _ in pairs]
-        if any(type(key) is str and key in _NAME_KEYS and self.named_by(item) for key, item in pairs):
+        if any(type(key) is str and key in NAME_KEYS and self.named_by(item) for key, item in pairs):
             for place, (key, _) in enumerate(pairs):
                 hidden[place] = hidden[place] or (type(key) is str and key in _VALUE_KEYS)
         if True not in hidden:
