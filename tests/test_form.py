@@ -47,6 +47,7 @@ def test_the_fields():
     assert charge["raised"] == {
         "type": "shop.PaymentFailed",
         "message": "no answer\nwithin 500 ms \u202egnp.exe",
+        "caught_by": 0,
     }
     assert "returned" not in charge
     poll = next(child for child in checkout["children"] if child["function"] == "lines")

@@ -22,8 +22,8 @@ shop@web-1 pid 4711 · Python 3.12.1 · 2023-11-14 22:13:20.123 UTC · 21 calls 
     9.6µs            │   ├── shop.views.price(sku="SKU-2", currency="EUR") → Decimal('2.99')
   125.4µs            │   └── ⋮ × 11 more shop.views.price, the slowest 12.9µs
   41.19ms   41.00ms  ├── shop.views.Session.execute(self=<cycle: Session>, sql="SELECT id, total FROM orders WHERE …"(35 of 412), params={"user": "ann"}) → [1, 2, … 998 more]  +42 inner calls
- 512.16ms  512.00ms  ├── shop.views.charge(card=<redacted>, amount=104.86) ✗ shop.PaymentFailed: no answer\\nwithin 500 ms \\u202egnp.exe
- 512.13ms  512.00ms  │   └── shop.views.Gateway._post(path="/v1/charge", body=b'\\x1b[31m\\x00') ✗ httpx.ReadTimeout  +31 inner calls
+ 512.16ms  512.00ms  ├── shop.views.charge(card=<redacted>, amount=104.86) ✗ shop.PaymentFailed: no answer\\nwithin 500 ms \\u202egnp.exe  (caught)
+ 512.13ms  512.00ms  │   └── shop.views.Gateway._post(path="/v1/charge", body=b'\\x1b[31m\\x00') ✗ httpx.ReadTimeout  (caught)  +31 inner calls
                      │       └── ⑂ task 'send_receipt'
  512.35ms  512.21ms  │           └── shop.views.send_receipt(to="ann@example.org", order=<unreadable: Order>) → None
                      └── ⑂ callback 'poll'  (inferred: started about here)
@@ -83,10 +83,10 @@ def test_lines_are_cut_at_the_width(width, ascii):
 
 
 def test_arguments_give_way_before_the_outcome():
-    text = "\n".join(render(shop().trace(), width=110))
+    text = "\n".join(render(shop().trace(), width=120))
     assert "charge(card=<redacted>" in text
     assert "shop.views.Session.execute(self=<cycle: Sessi…) → [1, 2, … 998 more]  +42 inner calls" in text
-    assert 'Gateway._post(path="/v1/charge"…) ✗ httpx.ReadTimeout  +31 inner calls' in text
+    assert 'Gateway._post(path="/v1/charge"…) ✗ httpx.ReadTimeout  (caught)  +31 inner calls' in text
 
 
 def test_wide_characters_take_two_columns():

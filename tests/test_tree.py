@@ -525,3 +525,43 @@ def test_ten_thousand_deep():
     assert [node.depth for node in nodes] == list(range(10_000))
     assert trace.roots[0].wall_ns == 9_999 * 10 + 10_000 * 5
     assert all(node.self_ns == 15 for node in nodes[:-1])
+
+
+def test_an_exception_says_where_it_went_no_further():
+    s = Stream()
+    s.branch(name="f")
+    s.call(1, "f")
+    s.call(1, "retries")
+    for message in ("first", "same"):
+        s.call(1, "tries")
+        s.call(1, "inner")
+        s.fail(1, "KeyError", message)
+        s.fail(1, "KeyError", message)
+    s.fail(1, "KeyError", "same")
+    s.call(1, "closed")
+    s.fail(1, "GeneratorExit", "")
+    s.call(1, "wraps")
+    s.call(1, "fails")
+    s.fail(1, "OSError", Mark("tuple", {"items": [1, 2]}))
+    s.fail(1, "RuntimeError", "from it")
+    s.give(1, None)
+    s.end(1)
+    trace = s.trace()
+    (f,) = trace.roots
+    caught = {
+        node.id: (node.function, node.raised.get("caught_by"))
+        for node in trace.nodes()
+        if node.raised is not None
+    }
+    assert caught == {
+        1: ("retries", f.id),
+        2: ("tries", 1),
+        3: ("inner", None),
+        4: ("tries", None),
+        5: ("inner", None),
+        6: ("closed", None),
+        7: ("wraps", f.id),
+        8: ("fails", 7),
+    }
+    again = Trace.from_json(trace.to_json())
+    assert [node.raised for node in again.nodes()] == [node.raised for node in trace.nodes()]

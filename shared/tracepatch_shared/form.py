@@ -79,6 +79,8 @@ def node_form(node: Node) -> dict[str, Any]:
         form["returned"] = to_json(node.returned)
     elif state == RAISED and node.error is not None:
         form["raised"] = {"type": node.error[0], "message": to_json(node.error[1])}
+        if node.caught:
+            form["raised"]["caught_by"] = node.parent
     elif state == LOST:
         form["lost"] = True
     else:
@@ -228,6 +230,7 @@ def _node(item: dict[str, Any], parent: Node | None, codes: dict[tuple[Any, ...]
     if isinstance(raised, dict):
         node.state = RAISED
         node.error = (_text(raised.get("type")), _value(raised.get("message")))
+        node.caught = type(raised.get("caught_by")) is int
     elif item.get("lost") is True:
         node.state = LOST
     elif item.get("open") is not True:

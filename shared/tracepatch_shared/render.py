@@ -223,6 +223,8 @@ class _Drawing:
                 line += [("dim", text["gives"]), ("value", value_text(node.returned, VALUE_CHARACTERS))]
         elif state == RAISED and node.error is not None:
             line.append(("error", text["raises"] + error_text(node)))
+            if node.caught:
+                line.append(("note", "  (caught)"))
         elif state == LOST:
             line.append(("note", "  (end not seen)"))
         else:

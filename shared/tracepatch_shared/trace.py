@@ -57,6 +57,7 @@ class Node:
         "at_line",
         "branch",
         "children",
+        "caught",
         "code",
         "depth",
         "elided",
@@ -99,6 +100,8 @@ class Node:
         self.at_line: int | None = None
         self.returned: Any = None
         self.error: tuple[str, Any] | None = None
+        self.caught = False
+        """The call that made this one handled its exception."""
         self.elided = 0
         self.children: Sequence[Node] = ()
 
@@ -147,8 +150,11 @@ class Node:
 
     @property
     def raised(self) -> dict[str, Any] | None:
-        """`{"type", "message"}` of the exception that ended the call."""
-        return None if self.error is None else {"type": self.error[0], "message": self.error[1]}
+        """`{"type", "message"}` of the exception that ended the call, and `caught_by`, the node where it went no further."""
+        if self.error is None:
+            return None
+        raised = {"type": self.error[0], "message": self.error[1]}
+        return {**raised, "caught_by": self.parent} if self.caught else raised
 
     def __repr__(self) -> str:
         return f"<Node {self.id} {self.module}.{self.function} {self.state}>"

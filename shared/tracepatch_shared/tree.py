@@ -68,6 +68,8 @@ class TraceReader:
         self._current: _Stack | None = None
         self._away: dict[int, list[Node]] = {}
         self._standing: list[Node] = []
+        self._raised: dict[int, list[Node]] = {}
+        """By the calls that made them: calls that raised, until it shows how their exceptions went on."""
         self._ended = False
         self._decoder: RecordReader | None = None
         self._do: dict[int, Callable[[Sequence[Any]], None]] = {
@@ -252,6 +254,8 @@ class TraceReader:
         node = self._leave(self._tick(record[1]))
         if node is not None:
             node.state = RETURNED
+            if self._raised:
+                self._handled(node)
             if len(record) > 2:
                 value = record[2]
                 node.returned = shallow(value) if type(value) in _CONTAINERS else value
@@ -265,6 +269,20 @@ class TraceReader:
             kind, message, elided = _filled(record, 2, ("?", None, 0))
             node.error = (_text(kind), shallow(message))
             self._elide(node, elided)
+            self._handled(node)
+            stack = self._current
+            if (
+                stack is not None and stack.nodes and kind != "GeneratorExit"
+            ):  # which `close` throws, and takes back
+                self._raised.setdefault(stack.nodes[-1].id, []).append(node)
+
+    def _handled(self, node: Node) -> None:
+        """A call has ended: what the calls that it made have raised was caught there, but for what it raises itself."""
+        raised = self._raised.pop(node.id, [])
+        if raised and node.error is not None and raised[-1].error == node.error:
+            raised.pop()
+        for child in raised:
+            child.caught = True
 
     def _leave(self, now: int) -> Node | None:
         """Take the top node off the current stack, its times final."""
