@@ -83,9 +83,10 @@ def test_lines_are_cut_at_the_width(width, ascii):
 
 
 def test_arguments_give_way_before_the_outcome():
-    text = "\n".join(render(shop().trace(), width=120))
+    text = "\n".join(render(shop().trace(), width=110))
     assert "charge(card=<redacted>" in text
     assert "shop.views.Session.execute(self=<cycle: Sessi…) → [1, 2, … 998 more]  +42 inner calls" in text
+    text = "\n".join(render(shop().trace(), width=120))
     assert 'Gateway._post(path="/v1/charge"…) ✗ httpx.ReadTimeout  (caught)  +31 inner calls' in text
 
 
