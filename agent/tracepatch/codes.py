@@ -62,11 +62,11 @@ HAND_OFF: Final = {
 `asyncio.to_thread` goes, does so where the callable is a Context's own `run`."""
 
 SEND: Final = {
-    ("threading", "start"): ("Thread", "_bootstrap_inner"),
-    ("concurrent.futures.thread", "__init__"): ("_WorkItem", "run"),
+    ("threading", "start"): "_bootstrap_inner",
+    ("concurrent.futures.thread", "__init__"): "run",
 }
-"""Methods by which a thread or a pool's work is started without this Context: the class, and the method of the same
-object with which it begins in the other thread."""
+"""Methods by which a thread or a pool's work is started without this Context, and the method of the same object with which
+it begins in the other thread."""
 
 
 class Entry:

@@ -21,7 +21,8 @@ from typing import Any
 
 from .codes import is_library
 from .objects import mro_of
-from .walk import class_dict, instance_dict, is_class
+from .strand import here
+from .walk import belongs, class_dict, instance_dict
 
 
 def plain_function(item: Any) -> FunctionType | None:
@@ -74,20 +75,17 @@ def run_with_context(item: Any, arguments: Any) -> Any:
     return None
 
 
-def receiver(item: Any, kind: tuple[str, str], module: str) -> FunctionType | None:
-    """Return the function with which `item` begins in another thread; None when it is none that is followed.
+def receiver(item: Any, method: str, module: str) -> FunctionType | None:
+    """Return the method of a class in `module` with which `item` begins in another thread; None when it is not followed.
 
-    `kind` names its class in `module` and the method. A thread is followed when what it runs is the application's: a
-    library's thread is a worker that serves other tasks, too.
+    A thread is followed when what it runs is the application's: a library's thread is a worker that serves other
+    tasks, too.
     """
-    name, method = kind
-    base = type_of(module, name)
-    if not is_class(base) or not any(kind is base for kind in mro_of(type(item))):
+    kinds = [class_dict(kind) for kind in mro_of(type(item))]
+    function = next((names[method] for names in kinds if method in names and belongs(names, module)), None)
+    if type(function) is not FunctionType or (module == "threading" and not _is_applications(item, kinds)):
         return None
-    if name == "Thread" and not _is_applications(item, base):
-        return None
-    function = class_dict(base).get(method)
-    return function if type(function) is FunctionType else None
+    return function
 
 
 def thread_name(beginning: Any = None) -> str:
@@ -95,7 +93,7 @@ def thread_name(beginning: Any = None) -> str:
     name = instance_dict(beginning).get("_name")
     if type(name) is not str:
         active = type_of("threading", "_active")
-        thread = active.get(get_ident()) if type(active) is dict else None
+        thread = (active.get(here()) or active.get(get_ident())) if type(active) is dict else None
         name = instance_dict(thread).get("_name")
     return name if type(name) is str else ""
 
@@ -112,11 +110,10 @@ def type_of(module: str, name: str) -> Any:
     return vars(loaded).get(name) if type(loaded) is ModuleType else None
 
 
-def _is_applications(thread: Any, base: type) -> bool:
-    body = next((names["run"] for names in map(class_dict, mro_of(type(thread))) if "run" in names), None)
-    if body is class_dict(base).get("run"):
-        body = instance_dict(thread).get("_target")
-    elif body is class_dict(type_of("threading", "Timer")).get("run"):
-        body = instance_dict(thread).get("function")
-    function = plain_function(body)
-    return function is not None and not is_library(function.__code__.co_filename)
+def _is_applications(thread: Any, kinds: list[dict[str, Any]]) -> bool:
+    held = instance_dict(thread)
+    bodies = [held.get("_target"), held.get("function"), *(names.get("run") for names in kinds)]
+    functions = [plain_function(body) for body in bodies]
+    return any(
+        function is not None and not is_library(function.__code__.co_filename) for function in functions
+    )

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import sys
 import weakref
-from _thread import get_ident
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from sys import _getframe
@@ -128,7 +127,7 @@ class Recording(Runners):
     def called(self, entry: Entry, frame: FrameType | None) -> bool:
         """Code that was met before begins in `frame`, by default the caller's caller; return whether its end matters."""
         if entry.plain and self.straight:
-            runner = self.current.get(get_ident())
+            runner = self.current.get(self.here())
             if runner is not None and runner.shown and (stack := runner.stack):
                 if entry.library and stack[-1].entry.library:
                     stack[-1].elided += 1
@@ -368,12 +367,14 @@ class Recording(Runners):
     def _note_spawn(self, frame: FrameType, argument: str) -> None:
         values = frame.f_locals
         item: Any = values.get(argument)
+        name = given_name(values)
         if type(item) is type_of("_asyncio", "Task"):
-            item = item.get_coro()  # a method in C of a type in C: no code of the application's
+            name = item.get_name()  # methods in C of a type in C: no code of the application's
+            item = item.get_coro()
         if type(item) is CoroutineType and fresh(item):
-            name = self._name(given_name(values))
-            code = item.cr_code
-            self.spawning(id(item.cr_frame), "" if name.rpartition(".")[2] == code.co_name else name)
+            shown = self._name(name)
+            automatic = shown.startswith("Task-") or shown.rpartition(".")[2] == item.cr_code.co_name
+            self.spawning(id(item.cr_frame), "" if automatic else shown)
 
     def _note_send(self, entry: Entry, frame: FrameType) -> None:
         """A thread is started, or work given to a pool of threads."""
@@ -383,7 +384,7 @@ class Recording(Runners):
         elif entry.send is not None and self.threads:
             item = values.get("self")
             function = receiver(item, entry.send, entry.module)
-            runner = self.current.get(get_ident())
+            runner = self.current.get(self.here())
             if function is not None and runner is not None and self.on_send is not None:
                 self.sent[id(item)] = (weakref.ref(item), starter(runner))
                 self.on_send(function)

@@ -22,7 +22,7 @@ Concurrency: called on application threads inside interpreter callbacks; no lock
 
 from __future__ import annotations
 
-from _thread import get_ident
+from _thread import get_native_id
 from collections import deque
 from collections.abc import Callable
 from inspect import CO_ASYNC_GENERATOR
@@ -32,6 +32,7 @@ from typing import Any, NamedTuple, Protocol
 
 from tracepatch_shared.records import BRANCH, LOST, REENTER, RESUME, SUSPEND, YIELD
 
+from . import strand
 from .codes import LIBRARY, SKIPPED, SUSPENDS, Entry
 
 
@@ -69,7 +70,7 @@ class Runner:
     """A stack of nodes; shown as a branch of the trace once it has a visible node."""
 
     __slots__ = (
-        "entered", "kind", "link", "name", "number", "outer", "parent", "running", "shown", "stack", "thread", "thrown",
+        "entered", "kind", "link", "name", "native", "number", "outer", "parent", "running", "shown", "stack", "thread", "thrown",
     )  # fmt: skip
 
     def __init__(self, kind: str, name: str, parent: Node | None, link: str) -> None:
@@ -86,7 +87,9 @@ class Runner:
         suspends it."""
         self.number = -1
         self.thread = 0
-        """Where it ran last."""
+        """The strand on which it ran last."""
+        self.native = get_native_id()
+        """The thread in which it began."""
         self.entered = False
         """It began in a Context that was not the trace's, and was made so for its time."""
 
@@ -106,7 +109,7 @@ class Runners:
     """All runners of one trace."""
 
     __slots__ = (
-        "_clock", "_max_depth", "_watch", "calls", "current", "events", "handed", "last", "lost", "open", "root", "spawned",
+        "_clock", "_max_depth", "_watch", "calls", "current", "events", "handed", "here", "last", "lost", "open", "root", "spawned",
     )  # fmt: skip
 
     def __init__(
@@ -114,6 +117,8 @@ class Runners:
     ) -> None:
         """`watch` is told each code whose yields and resumes must be reported from now on."""
         self.events: deque[Event] = deque()
+        self.here = strand.identity()
+        """Tells apart what runs one call at a time; the key of `current`."""
         self.current: dict[int, Runner] = {}
         self.open: dict[int, Node] = {}
         self.spawned: dict[int, Start] = {}
@@ -132,7 +137,7 @@ class Runners:
         stale = self.open.get(frame_id)
         if stale is not None:
             self._lose(stale)
-        thread = get_ident()
+        thread = self.here()
         runner = self.current.get(thread)
         if entry.coroutine and runner is not None:
             back = frame.f_back
@@ -165,7 +170,7 @@ class Runners:
         """Begin a runner, by default the root, with a frame that runs already: it is no node, but its yields count."""
         if runner is None:
             runner = self.root = Runner("root", entry.code.co_name, None, "exact")
-        self._step_in(runner, get_ident())
+        self._step_in(runner, self.here())
         node = Node(entry, id(frame), runner)
         node.visible = False
         runner.stack.append(node)
@@ -232,10 +237,10 @@ class Runners:
             if stack and stack[0] is node:
                 runner.thrown = False
         elif node.saved is None or (
-            node.entry.code.co_flags & CO_ASYNC_GENERATOR and get_ident() not in self.current
+            node.entry.code.co_flags & CO_ASYNC_GENERATOR and self.here() not in self.current
         ):
             # Its root, or (thrown into, which happens from the inside out) the innermost frame of the runner.
-            self._step_in(runner, get_ident())
+            self._step_in(runner, self.here())
             runner.thrown = not stack or stack[0] is not node
             if runner.thrown:
                 for item in (*stack, *(node.holder.saved or () if node.holder is not None else ())):
@@ -250,7 +255,7 @@ class Runners:
 
     def spawning(self, frame_id: int, name: str = "") -> None:
         """The current top node starts a task whose coroutine has this frame."""
-        runner = self.current.get(get_ident())
+        runner = self.current.get(self.here())
         if runner is not None:
             start = starter(runner, name)
             known = self.spawned.get(frame_id)
@@ -264,13 +269,13 @@ class Runners:
 
     def handing(self, code: CodeType) -> None:
         """The current top node has this code run by another thread."""
-        runner = self.current.get(get_ident())
+        runner = self.current.get(self.here())
         if runner is not None:
             self.handed.setdefault(id(code), []).append(starter(runner))
 
     def runs_here(self) -> bool:
         """Tell whether a runner of this trace is current on the calling thread."""
-        return get_ident() in self.current
+        return self.here() in self.current
 
     def open_nodes(self) -> list[Node]:
         """Return the visible nodes whose end was not seen (any thread; a moment's view)."""
@@ -312,7 +317,7 @@ class Runners:
                 and nearest is not None
                 and nearest.runner.thread != thread
             ):
-                kind = "thread"
+                kind = "thread" if nearest.runner.native != get_native_id() else "greenlet"
         name = self._thread_name() if kind == "thread" else start.name
         return Runner(kind, name, start.node, start.link)
 
@@ -349,7 +354,7 @@ class Runners:
         runner.running = True
 
     def _step_out(self, runner: Runner) -> None:
-        thread = get_ident()
+        thread = self.here()
         if self.current.get(thread) is runner:
             if runner.outer is None:
                 del self.current[thread]
@@ -362,7 +367,7 @@ class Runners:
     def _reenter(self, node: Node) -> None:
         saved = node.saved
         node.saved = None
-        runner = self.current.get(get_ident())
+        runner = self.current.get(self.here())
         if runner is None:
             # Nobody runs here (closed by the collector, or handed to a callback): it comes back where it was.
             runner = node.runner

@@ -19,7 +19,6 @@ operations; injections are installed and removed by the agent thread, except tho
 from __future__ import annotations
 
 import sys
-from _thread import get_ident
 from collections.abc import Callable
 from dis import opmap
 from sys import _getframe, gettrace, settrace
@@ -33,6 +32,7 @@ from .. import pyversion
 from ..codes import COROUTINE, SUSPENDS, Entry
 from ..containment import ours, take
 from ..recording import Recording, current, receive, recorded_ns
+from ..strand import greenlets, here
 from . import Trigger
 
 if TYPE_CHECKING:
@@ -257,7 +257,7 @@ class ProfileCore:
 
     def _unhook(self) -> None:
         """Leave this thread, unless runners wait here for a loop that wakes them up without a handle."""
-        thread = get_ident()
+        thread = here()
         if thread in self._handles:
             return  # until the handle ends: it may throw into more frames of the task
         waiting = self._sticky.get(thread)
@@ -265,6 +265,8 @@ class ProfileCore:
             if not all(recording.done for recording in waiting):
                 return
             self._sticky.pop(thread, None)
+        if greenlets() and any(recording.current for recording in list(self._live)):
+            return  # in another greenlet of this thread
         if gettrace() is self._call_hook:
             settrace(None)
 
@@ -280,7 +282,7 @@ class ProfileCore:
             handle = frame.f_locals.get("self")
             recording = handle._context.get(current)  # type: ignore[union-attr]
             if recording is not None and not recording.done and gettrace() is None:
-                self._handles[get_ident()] = self._thrown_by(recording, handle)
+                self._handles[here()] = self._thrown_by(recording, handle)
                 frame.f_trace = self._handle_hook
                 frame.f_trace_lines = False
                 settrace(self._call_hook)
@@ -291,8 +293,8 @@ class ProfileCore:
         if event == "return":
             frame.f_trace = None
             frame.f_trace_lines = True
-            self._handles.pop(get_ident(), None)
-            self._leaving.pop(get_ident(), None)
+            self._handles.pop(here(), None)
+            self._leaving.pop(here(), None)
             self._unhook()
         return self._handle_hook
 
@@ -312,7 +314,7 @@ class ProfileCore:
 
     def _unseen(self, recording: Recording, frame: FrameType) -> tuple[str, Any]:
         """Return what unwinds a frame that got no exception event: raised again, or thrown into it from outside."""
-        thread = get_ident()
+        thread = here()
         caught = self._caught.pop(id(frame), None)
         if caught is not None:
             return caught
@@ -457,12 +459,12 @@ class ProfileCore:
                 recording = self._resumed(frame, recording)
             if recording is None or recording.done:
                 if not self._live and gettrace() is self._call_hook:
-                    self._handles.pop(get_ident(), None)  # its end will not be told any more
+                    self._handles.pop(here(), None)  # its end will not be told any more
                     settrace(None)
                 return None
             if code.co_flags & SUSPENDS:
                 if recording.follows(id(frame)):
-                    thread = get_ident()
+                    thread = here()
                     if thread in self._leaving or self._handles.get(thread) is not None:
                         # Something may be thrown into it: a handler shows by the next line.
                         self._caught.pop(id(frame), None)
@@ -491,12 +493,12 @@ class ProfileCore:
                 if value[0] is StopIteration and recording.entry(frame).opcodes[frame.f_lasti] in _ITERATES:
                     return  # the end of an iteration or an await: it is not this frame's
                 self._raised[frame_id] = recording.raised(value[1])
-                self._leaving.pop(get_ident(), None)
+                self._leaving.pop(here(), None)
                 frame.f_trace_lines = True
             elif event == "line":
                 # A handler runs; at its end the interpreter may raise again without telling.
                 self._raised.pop(frame_id, None)
-                self._leaving.pop(get_ident(), None)
+                self._leaving.pop(here(), None)
                 handled = sys.exc_info()[1]
                 if handled is not None:
                     self._caught[frame_id] = recording.raised(handled)
@@ -541,7 +543,7 @@ class ProfileCore:
         else:
             raised = self._raised.pop(frame_id, None) or self._unseen(recording, frame)
             self._caught.pop(frame_id, None)
-            self._leaving[get_ident()] = raised
+            self._leaving[here()] = raised
             recording.leave_raised(frame_id, raised)
         self._left(recording)
 
@@ -560,7 +562,7 @@ class ProfileCore:
         """
         root = recording.root_node
         if (root is not None and root.frame_id in self._parked) or not _on_asyncio():
-            waiting = self._sticky.setdefault(get_ident(), [])
+            waiting = self._sticky.setdefault(here(), [])
             if recording not in waiting:
                 waiting.append(recording)
         self._unhook()

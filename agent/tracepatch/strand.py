@@ -1,0 +1,31 @@
+"""What runs one call at a time: a thread, or under gevent or eventlet a greenlet.
+
+Greenlets of one thread take turns inside calls, so that a stack of calls belongs to a greenlet there, and what is kept
+per thread elsewhere is kept per greenlet. Other uses of greenlets (SQLAlchemy's, below a coroutine) switch like calls
+and need no such care. The libraries are found through `sys.modules`, never imported.
+"""
+
+from __future__ import annotations
+
+import sys
+from _thread import get_ident
+from collections.abc import Callable
+from typing import Any
+
+
+def greenlets() -> bool:
+    """Tell whether greenlets take turns in this process."""
+    return "gevent" in sys.modules or "eventlet" in sys.modules
+
+
+def identity() -> Callable[[], int]:
+    """Return a function that tells strands apart: of two that exist, each has its own number."""
+    if not greenlets():
+        return get_ident
+    current: Callable[[], Any] = sys.modules["greenlet"].getcurrent
+    return lambda: id(current())
+
+
+def here() -> int:
+    """Return the number of the calling strand."""
+    return identity()()
