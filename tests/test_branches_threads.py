@@ -255,6 +255,41 @@ def test_cancelled_work_is_forgotten() -> None:
     assert [reference() for reference in live] == [None] * 5
 
 
+def test_work_of_others_is_freed_as_ever() -> None:
+    """A pool's work lets go of itself where it failed, so that nothing waits for the collector."""
+    held = threading.Event()
+    freed: list[Any] = []
+
+    def fails(number: int) -> None:
+        raise KeyError(number)
+
+    def look() -> None:
+        future = pool.submit(fails, 77)
+        assert type(future.exception()) is KeyError
+        pool.submit(int).result()  # the worker has let go of the work before
+        reference = weakref.ref(future)
+        del future
+        freed.append(reference())
+
+    def start(number: int) -> None:
+        busy.submit(held.wait, 10)
+        busy.submit(work, number)  # waits: the trace expects it
+        other.asked.put((look,))
+        other.answers.get()
+        held.set()
+        busy.shutdown()
+
+    gc.disable()
+    try:
+        with ThreadPoolExecutor(1) as busy, ThreadPoolExecutor(1) as pool, Stranger() as other:
+            trace = traced(start)
+    finally:
+        gc.enable()
+        held.set()
+    assert freed == [None]
+    assert len(every(trace, "work")) == 1
+
+
 def test_a_thread_that_outlives_the_trace_does_not_grow_it() -> None:
     inside, release = threading.Event(), threading.Event()
     threads: list[threading.Thread] = []

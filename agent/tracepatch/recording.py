@@ -427,7 +427,7 @@ def receive(recordings: Iterable[Recording], frame: FrameType) -> Recording | No
     values = frame.f_locals
     item = values.get("self")
     found = [recording for recording in waiting if recording.receive(item, frame)]
-    if _SNAPSHOT:
+    if not pyversion.LIVE_LOCALS:
         values.clear()  # the frame keeps this copy, and a pool's work lets go of itself
     for recording in found:
         if not any(other.outer is recording for other in found):

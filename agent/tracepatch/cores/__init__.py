@@ -30,8 +30,10 @@ class Core(Protocol):
     """What triggers tasks and feeds recordings. Methods run on the agent thread unless they say otherwise."""
 
     name: str
-    reason: str
-    """Why this core and no better one; empty when it is the best there is."""
+
+    @property
+    def reason(self) -> str:
+        """Why this core and no better one, and what that means here; empty when it is the best there is."""
 
     def acquire(self) -> None:
         """Occupy what tracing needs (counted); raise `Conflict` when another tool has it."""

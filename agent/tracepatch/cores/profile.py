@@ -44,6 +44,9 @@ _YIELDS = tuple(opmap[name] for name in ("YIELD_VALUE", "YIELD_FROM") if name in
 
 _ITERATES = tuple(opmap[name] for name in ("FOR_ITER", "SEND", "YIELD_FROM") if name in opmap)
 
+_WITHOUT_HANDLES = ("uvloop", "trio", "gevent", "eventlet")
+"""Libraries that go on with a task by other ways than a handle of asyncio's."""
+
 
 class ProfileCore:
     """See the module; one object per process."""
@@ -51,7 +54,6 @@ class ProfileCore:
     name = "profile"
 
     def __init__(self) -> None:
-        self.reason = f"sys.monitoring needs Python 3.12, this is {pyversion.TEXT}"
         self._users = 0
         self._live: set[Recording] = set()
         self._raised: dict[int, tuple[str, Any]] = {}
@@ -70,6 +72,14 @@ class ProfileCore:
         self._call_hook, self._event_hook = self._make_hooks()
         self._first_hook = self._event_hook if pyversion.COPIED_LOCALS else self._on_first
         self._handle_hook = self._on_handle_event
+
+    @property
+    def reason(self) -> str:
+        why = f"sys.monitoring needs Python 3.12, this is {pyversion.TEXT}"
+        loops = [name for name in _WITHOUT_HANDLES if name in sys.modules]
+        if loops:
+            why += f"; on {' and '.join(loops)} the hook stays on the thread while a trace records there"
+        return why
 
     # ---- what is occupied ---------------------------------------------------------------------------------------
 
