@@ -207,25 +207,28 @@ def test_a_pool_that_a_traced_task_fills_serves_others_untraced() -> None:
 
 
 def test_what_never_began_does_not_attach_a_stranger_at_its_address() -> None:
-    def started() -> None:
-        thread = threading.Thread(target=step, args=(77, "stranger"))
-        thread.start()
-        thread.join()
+    held = threading.Event()
+
+    def strangers() -> None:
+        with ThreadPoolExecutor(1) as pool:
+            for _ in range(50):
+                pool.submit(work, 77).result()
 
     def start(number: int) -> None:
+        busy = ThreadPoolExecutor(1)
+        busy.submit(held.wait, 10)
         for _ in range(50):
-            threading.Thread(target=work, args=(number,))  # never started, dead at once
-            thread = threading.Thread(target=work, args=(number,))
-            thread.start()
-            thread.join()
-            del thread
-            other.asked.put((started,))
-            other.answers.get()
+            busy.submit(work, number)
+        busy.shutdown(wait=False, cancel_futures=True)  # these fifty are dead, and their addresses free
+        other.asked.put((strangers,))
+        other.answers.get()
+        held.set()
+        busy.shutdown()
 
     with Stranger() as other:
         trace = traced(start)
-    assert len(every(trace, "work")) == 50
-    assert len(every(trace, "step")) == 100
+    assert application(trace) == [["served", ["start"]]]
+    assert trace.unstarted == 0
 
 
 def test_cancelled_work_is_forgotten() -> None:
