@@ -111,6 +111,14 @@ def test_a_malformed_probe_is_refused_by_name(runtime_dir, field: str) -> None:
         assert peer.ask("hello")["probes"] == 0
 
 
+def test_malformed_looks_are_refused(runtime_dir) -> None:
+    with talk(runtime_dir) as (_, connected):
+        for fields in ({"task": 7}, {"thread": "x" * 1001}, {"limit": "many"}, {"limit": True}):
+            assert connected.ask("stacks", **fields)["code"] == "bad-message", fields
+        found = connected.ask("stacks", limit=-5, operator="ann@desk")
+        assert len(found["threads"]) == 1, "a limit is at least 1"
+
+
 def test_arm_answers_what_it_matched(runtime_dir) -> None:
     with talk(runtime_dir) as (program, peer):
         answer = peer.arm(targets=["shop:2"], count=3, ttl_s=40)

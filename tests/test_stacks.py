@@ -6,6 +6,7 @@ import contextlib
 import json
 import re
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 
 from ctl import ctl
 from processes import TARGETS, Process, python_process, wait_for
+from tracepatch import stacks
 from tracepatch_ctl import Client
 from tracepatch_ctl.standing import AgentStacks, Stack, TaskStack
 
@@ -79,6 +81,7 @@ def test_every_task_with_its_whole_chain(runtime_dir, situation: str) -> None:
 
     assert (lines(tasks["awaiter"]), waits["awaiter"].tasks) == ([HERE["task"]], ("reader",))
     assert (lines(tasks["gatherer"]), waits["gatherer"].call) == ([HERE["gather"]], "asyncio.gather")
+    assert (lines(tasks["secretive"]), waits["secretive"].type) == ([HERE["future"]], "__main__.LoudFuture")
     assert (waits["gatherer"].tasks, waits["gatherer"].count) == (("customer", "reader"), 2)
     assert {"awaiter", "gatherer"} <= set(tasks["reader"].awaited_by)
     assert "gatherer" in tasks["customer"].awaited_by
@@ -251,3 +254,44 @@ def test_a_malformed_answer_is_an_agents_fault(fake_agent, answer: dict) -> None
         assert client.stacks() == []
         (fault,) = client.unreached
         assert fault.state == "misbehaving"
+
+
+@pytest.fixture
+def waiting_threads() -> Iterator[None]:
+    """Two threads besides this one."""
+    gate = threading.Event()
+    threads = [threading.Thread(target=gate.wait) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    yield
+    gate.set()
+    for thread in threads:
+        thread.join()
+
+
+def test_the_answer_is_bounded_in_bytes_and_says_so(waiting_threads, monkeypatch) -> None:
+    monkeypatch.setattr(stacks, "MAX_BYTES", 1)
+    found = stacks.Stacks().to_wire()
+    assert len(found["threads"]) == 1 < found["threads_total"]
+    assert found["notes"][0].startswith("this is not all: more than the 0 MiB")
+
+
+def test_the_time_is_bounded_and_said(waiting_threads) -> None:
+    clock = iter(range(10_000))
+    found = stacks.Stacks(clock=lambda: float(next(clock))).to_wire()
+    assert len(found["threads"]) == 0 < found["threads_total"]
+    assert "this is not all: more than was read in 3 s" in found["notes"][0]
+
+
+def test_the_application_gets_its_turn_between_slices(waiting_threads, monkeypatch) -> None:
+    breaths = []
+
+    class Flag:
+        def wait(self, timeout_s: float) -> None:
+            breaths.append(timeout_s)
+
+    monkeypatch.setattr(stacks.primitives, "Flag", Flag)
+    now = iter(n * stacks.SLICE_S for n in range(10_000))
+    found = stacks.Stacks(clock=lambda: next(now)).to_wire()
+    assert len(found["threads"]) == found["threads_total"]
+    assert len(breaths) >= 2

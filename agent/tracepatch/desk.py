@@ -173,6 +173,9 @@ class Desk:
         }
 
     def _stacks(self, _sender: bytes, message: Message) -> Message:
+        operator = message.get("operator")
+        by = name(operator, "operator") if isinstance(operator, str) else "?"
+        journal.audit("stacks operator=%s", by)
         look = Stacks(
             task=_glob(message, "task"),
             thread=_glob(message, "thread"),

@@ -25,6 +25,9 @@ from .objects import qualname_of, running_name
 MAX_FRAMES = 2_000
 """Frames of one stack that are looked at."""
 
+MAX_STEPS = 3 * MAX_FRAMES
+"""Steps of one chain, the interpreter's helpers among them."""
+
 TRIES = 3
 """How often a chain that goes on while it is read is read."""
 
@@ -57,17 +60,21 @@ _ONCE: tuple[tuple[()], ...] = ((),)
 
 
 def stack(ident: int) -> list[Frame]:
-    """Return the frames of a thread, outermost first; empty when it has ended."""
-    try:
-        # list(map(list, ...)) is one call: no thread runs between its first step and its last.
+    """Return the frames of a thread, outermost first; empty when it has ended, or does not hold still."""
+    for _ in range(TRIES):
         both: tuple[Iterator[Any], ...] = (map(id, walk(ident)), map(_read, walk(ident)))
-        ids, found = list(map(_list, both))
-    except KeyError:
-        return []
-    return [
-        Frame(frame_id, code, line or code.co_firstlineno, getattr(code, "co_qualname", code.co_name))
-        for frame_id, (code, line) in zip(reversed(ids), reversed(found), strict=True)
-    ]
+        try:
+            # list(map(list, ...)) is one call: no thread runs between its first step and its last. Up to 3.11 the
+            # collector may, and what it calls.
+            ids, found = list(map(_list, both))
+        except KeyError:
+            return []
+        if len(ids) == len(found):
+            return [
+                Frame(frame_id, code, line or code.co_firstlineno, getattr(code, "co_qualname", code.co_name))
+                for frame_id, (code, line) in zip(reversed(ids), reversed(found), strict=True)
+            ]
+    return []
 
 
 def walk(ident: int) -> Iterator[FrameType]:
@@ -150,7 +157,9 @@ def _walk(root: Any) -> tuple[tuple[str, list[Frame], Any], list[tuple[int, int]
     marks: list[tuple[int, int]] = []
     state = ""
     step = root
-    while len(frames) < MAX_FRAMES:
+    for _ in range(MAX_STEPS):
+        if len(frames) == MAX_FRAMES:
+            break
         kind = _kind(step)
         if kind is None:
             onward = _beyond(step)

@@ -219,7 +219,7 @@ class Stacks:
             "thread": thread,
             "loop": None if facts.loop is None else self._text(described(facts.loop)),
             "cancelling": facts.cancelling,
-            "waits_for": self._waits_for(brief.waits_on or end, found) if state == WAITING else None,
+            "waits_for": self._waits_for(brief.waits_on, end, found) if state == WAITING else None,
             "awaited_by": self._waiters(task, library, facts),
             **self._shown(found),
         }
@@ -242,12 +242,16 @@ class Stacks:
         names = [brief.name for brief in known if brief is not None] + self._awaiting.get(id(task), [])
         return [self._text(name) for name in islice(dict.fromkeys(names), MAX_NAMES)]
 
-    def _waits_for(self, on: Any, found: Sequence[Frame]) -> dict[str, Any]:
-        """Return what a task waits for: the library's call that says it best, types, and tasks by name."""
+    def _waits_for(self, on: Any, end: Any, found: Sequence[Frame]) -> dict[str, Any]:
+        """Return what a task waits for: the library's call that says it best, types, and tasks by name.
+
+        `on` is the future that it waits for, `end` what its innermost coroutine awaits: the same, or what hides it.
+        """
         wire: dict[str, Any] = {"call": self._call(found), "type": None, "tasks": [], "count": 0}
+        if end is not None or on is not None:
+            wire["type"] = self._text(described(on if end is None else end))
         if on is None:
             return wire
-        wire["type"] = self._text(described(on))
         gathered = self._asyncio.gathered(on)
         if gathered:
             wire["call"] = wire["call"] or "asyncio.gather"

@@ -172,7 +172,13 @@ class Client(Reach):
         `task` is a glob for a task's name or its coroutine's, `thread` one for a thread's name. Agents that are older
         than this request refuse.
         """
-        request = {"type": "stacks", "task": task, "thread": thread, "limit": limit}
+        request = {
+            "type": "stacks",
+            "task": task,
+            "thread": thread,
+            "limit": limit,
+            "operator": self.operator,
+        }
         return self._each(request, stacks_from_wire)
 
     def disarm(

@@ -74,6 +74,16 @@ class Loud(asyncio.Task):
     _fut_waiter = _state = _loop = property(cry)
 
 
+class LoudFuture(asyncio.Future):
+    """A future with methods of its own."""
+
+    __repr__ = __len__ = __bool__ = cry  # type: ignore[assignment]
+
+
+async def secretive(future: asyncio.Future) -> None:
+    await future  # here: future
+
+
 async def family(kind: type | None) -> None:
     loop = asyncio.get_running_loop()
     lock = asyncio.Lock()
@@ -85,6 +95,8 @@ async def family(kind: type | None) -> None:
     ]
     tasks.append(loop.create_task(awaiter(tasks[1]), name="awaiter"))
     tasks.append(loop.create_task(gatherer(tasks[0], tasks[1]), name="gatherer"))
+    loop_future = LoudFuture(loop=loop)
+    tasks.append(loop.create_task(secretive(loop_future), name="secretive"))
     if kind is not None:
         tasks.append(kind(napper("loud"), loop=loop, name="loud one"))
     if sys.version_info >= (3, 11):
