@@ -70,6 +70,39 @@ def test_a_running_trace_goes_on_where_it_was(wire: Wire) -> None:
     assert [message["seq"] for to, message in wire.sent if to == b"b"] == [0, 1]
 
 
+def test_a_running_trace_is_shown_as_it_stands_and_nothing_is_owed_for_it(wire: Wire) -> None:
+    post = Post(wire)
+    running = trace(2, ended=False)
+    post.show(running, b"b", 0.0)
+    running.pieces.append(b"more")
+    wire.room[b"b"] = 1
+    assert post.send(0.0) == RETRY_S
+    wire.room[b"b"] = 9
+    assert post.send(0.1) is None
+    assert [message.get("seq") for _, message in wire.sent] == [0, 1, None]
+    assert (wire.sent[-1][1]["chunks"], wire.sent[-1][1]["status"]) == (2, "open")
+    assert not post.owes(), "nobody acknowledges it"
+    assert not post.brings(running.trace_id)
+
+
+def test_a_trace_is_shown_besides_its_delivery(wire: Wire) -> None:
+    post = Post(wire)
+    running = trace(1, ended=False)
+    post.deliver(running, b"a", 0.0)
+    post.show(running, b"a", 0.0)
+    post.send(0.0)
+    assert wire.types(b"a") == ["chunk", "chunk", "finished"]
+    running.pieces.append(b"more")
+    running.ended, running.status = True, "complete"
+    post.send(0.0)
+    assert wire.types(b"a")[3:] == ["chunk", "finished"]
+    assert [message.get("status") for _, message in wire.sent if message["type"] == "finished"] == [
+        "open",
+        "complete",
+    ]
+    assert post.owes()
+
+
 def test_a_full_queue_is_tried_again_and_nothing_is_lost(wire: Wire) -> None:
     post = Post(wire)
     post.deliver(trace(5), b"a", 0.0)

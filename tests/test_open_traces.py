@@ -173,6 +173,7 @@ def test_watching_live_shows_where_it_stands(runtime_dir) -> None:
                 if standing(reader.trace).get("fetch") is not None:
                     break
     trace = reader.trace
+    assert not reader.ended
     assert standing(trace) == {"once": HERE["once"], "fetch": HERE["fetch"]}
     assert trace.branches[0].waiting_ns > 0.9e9, "said once nothing has come for a second"
 
