@@ -14,7 +14,7 @@ import pytest
 
 from ctl import ctl
 from processes import TARGETS, Process, python_process, wait_for
-from tracepatch import stacks
+from tracepatch import slices, stacks
 from tracepatch_ctl import Client
 from tracepatch_ctl.standing import AgentStacks, Stack, TaskStack
 
@@ -290,8 +290,8 @@ def test_the_application_gets_its_turn_between_slices(waiting_threads, monkeypat
         def wait(self, timeout_s: float) -> None:
             breaths.append(timeout_s)
 
-    monkeypatch.setattr(stacks.primitives, "Flag", Flag)
-    now = iter(n * stacks.SLICE_S for n in range(10_000))
+    monkeypatch.setattr(slices.primitives, "Flag", Flag)
+    now = iter(n * slices.SLICE_S for n in range(10_000))
     found = stacks.Stacks(clock=lambda: next(now)).to_wire()
     assert len(found["threads"]) == found["threads_total"]
     assert len(breaths) >= 2

@@ -1,7 +1,7 @@
 """What every thread and every task of this process is doing now: the answer to `stacks` (docs/protocol.md).
 
 Read by the agent's thread beside the application: nothing is armed, no event is set, no code of the application runs.
-No variables are read, only which function stands at which line. The work is done in slices of `SLICE_S`, between which
+No variables are read, only which function stands at which line. The work is done in slices (`slices`), between which
 the application's threads get the GIL; it ends after `MAX_S` and at `MAX_BYTES`, and what is left out is counted.
 
 Of many tasks the first of each kind come first: the one that differs from ten thousand others is what is looked for.
@@ -22,10 +22,11 @@ from typing import Any
 
 from tracepatch_shared.limits import INNER_FRAMES, OUTER_FRAMES, STACKS
 
-from . import frames, primitives
+from . import frames
 from .frames import NEW, RUNNING, WAITING, Frame
 from .objects import name_text, running_name
 from .redaction import DEFAULT, RedactionPolicy, Redactor
+from .slices import Slices
 from .tasks import (
     MAX_NAMES,
     Asyncio,
@@ -43,8 +44,6 @@ from .tasks import (
 
 READY = "ready"
 
-SLICE_S = 0.001
-PAUSE_S = 0.0002
 MAX_S = 3.0
 MAX_BYTES = 4 << 20
 """About what the answer weighs at the most."""
@@ -95,7 +94,7 @@ class Stacks:
         self._redactor = Redactor(redaction)
         self._clock = clock
         self._began = clock()
-        self._slice = self._began
+        self._breathe = Slices(clock).breathe
         self._bytes = 0
         self._codes: list[list[Any]] = []
         self._numbers: dict[tuple[int, str], int] = {}
@@ -357,12 +356,6 @@ class Stacks:
         elif self._clock() - self._began >= MAX_S:
             self._end = f"more than was read in {MAX_S:g} s"
         return not self._end
-
-    def _breathe(self) -> None:
-        """Let the application's threads run when a slice is over."""
-        if self._clock() - self._slice > SLICE_S:
-            primitives.Flag().wait(PAUSE_S)
-            self._slice = self._clock()
 
     def _say_what_is_not_seen(self) -> None:
         if self._end:

@@ -17,6 +17,7 @@ from . import frames
 from .frames import Frame
 from .recording import current
 from .runners import Node
+from .slices import Slices
 from .tasks import Asyncio, Trio, Unlisted, references
 
 QUIET_S = 1.0
@@ -42,6 +43,7 @@ def lines(nodes: Iterable[Node], *, within_s: float) -> dict[str, int]:
 
 def _stacks() -> Iterator[list[Frame]]:
     """Yield the frames of each thread, then those of each task that is traced."""
+    breathe = Slices().breathe
     idents = list(chain.from_iterable(starmap(sys._current_frames, ((),))))
     for ident in idents:
         yield frames.stack(ident)
@@ -51,6 +53,7 @@ def _stacks() -> Iterator[list[Frame]]:
         except Unlisted:
             continue
         for reference in known:
+            breathe()
             task = reference()
             context = None if task is None else library.context(task)
             if type(context) is Context and context.get(current) is not None:
