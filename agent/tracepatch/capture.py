@@ -36,6 +36,7 @@ from .redaction import REDACTED, Redactor
 from .reprs import bounded_repr, packable
 from .secret_values import SCALARS, SEQUENCES, SecretValues
 from .usual import SHORT, UNUSUAL, UsualReader
+from .usual_reprs import MAX_LENGTH, UsualReprs
 
 TEXT_BYTES = 50 + SHORT
 """What a text of `SHORT` characters weighs at most."""
@@ -53,7 +54,7 @@ class Capturer:
     """Captures the values of one trace."""
 
     __slots__ = (
-        "_characters", "_clean", "_items", "_reader", "_redactor", "_repr", "_secrets", "_text", "_texts", "_trace", "_usual", "_usually", "_weight", "_window",
+        "_characters", "_clean", "_items", "_reader", "_redactor", "_repr", "_reprs", "_secrets", "_text", "_texts", "_trace", "_usual", "_usually", "_weight", "_window",
     )  # fmt: skip
 
     def __init__(self, options: Capture, redactor: Redactor, *, mode: str = "safe") -> None:
@@ -62,6 +63,7 @@ class Capturer:
         self._repr = mode == "repr"
         self._usual = UsualReader(options, redactor)
         self._usually = self._usual.read if self._usual.levels else self._usual.border
+        self._reprs = UsualReprs(options, redactor)
         self._reader = Reader(options, redactor)
         self._weight = 0
         self._texts = 0
@@ -80,6 +82,8 @@ class Capturer:
     @property
     def weight(self) -> int:
         """Bytes that all values captured so far weigh, estimated; threads may lose an addition."""
+        if self._repr:
+            return self._weight  # of what `UsualReader` made nothing is kept
         return self._weight + self._usual.weight + TEXT_BYTES * self._texts
 
     def value(self, value: Any) -> Plain:
@@ -124,8 +128,11 @@ class Capturer:
         """
         names = entry.arguments
         try:
-            if entry.harmless_for is not self._trace and not self._harmless(entry, values):
-                return self._hidden(names, values)
+            if entry.harmless_for is not self._trace:
+                if not self._harmless(entry, values):
+                    return self._hidden(names, values)
+                if self._repr:
+                    return [self.value(values[name]) for name in names]
             redactor = self._redactor
             shown: list[Plain] = []
             for name in names:
@@ -156,12 +163,10 @@ class Capturer:
 
     def _harmless(self, entry: Entry, values: Mapping[str, Any]) -> bool:
         """Tell whether no argument can be secret because of a name; remember it where the names alone decide."""
-        if self._repr:
-            return False
         if entry.naming_for is not self._trace:
             entry.naming = self._secrets.naming(entry.arguments)
             entry.naming_for = self._trace
-            if entry.naming == ():
+            if entry.naming == () and not self._repr:
                 entry.harmless_for = self._trace
         if entry.naming is None:
             return False
@@ -281,9 +286,15 @@ class Capturer:
         kind = type(value)
         if value is None or kind is bool or kind is float:
             return repr(value)
-        if kind is int and self._redactor.low <= value <= self._redactor.high:
+        if kind is int and not self._redactor.numeric and self._redactor.low <= value <= self._redactor.high:
             return repr(value)
-        if id(type(value)) in SEQUENCES or type(value) is dict:
+        if kind is dict or kind is list or kind is tuple:
+            copied = self._reprs.copy(value)
+            if copied is not UNUSUAL:
+                text = repr(copied)
+                if len(text) <= MAX_LENGTH and not (self._redactor.wary and self._redactor.seen(text)):
+                    return self._fitted(text)
+        if (id(kind) in SEQUENCES or kind is dict) and self._usually(value, ()) is UNUSUAL:
             self._reader.read(value, 0, Walk(self._characters))  # remembers what names in it make secret
         try:
             text = bounded_repr(value, self._window + 1)
@@ -301,8 +312,10 @@ class Capturer:
         checked = self._reader.checked(text[: self._window], cut, Walk(self._characters))
         if checked is None:
             return "<unchecked>"
-        shown = packable(checked[0])
-        if not checked[2] or len(shown) > self._text:
-            shown = shown[: max(self._text - 3, 0)] + "..."[: self._text]
-        self._weight += len(shown)
-        return shown
+        return self._fitted(packable(checked[0]), whole=checked[2])
+
+    def _fitted(self, text: str, *, whole: bool = True) -> str:
+        if not whole or len(text) > self._text:
+            text = text[: max(self._text - 3, 0)] + "..."[: self._text]
+        self._weight += len(text)
+        return text

@@ -212,13 +212,14 @@ class Redactor:
         clean = self._clean
         if text in clean or not self.enabled:
             return True
-        if suspect(text) or (self.wary and self._seen(text)):
+        if suspect(text) or (self.wary and self.seen(text)):
             return False
         if len(text) <= CLEAN_LENGTH and len(clean) < MAX_CLEAN:
             clean.add(text)
         return True
 
-    def _seen(self, text: str) -> bool:
+    def seen(self, text: str) -> bool:
+        """Tell whether anything that was remembered is in a text."""
         if text in self._whole or text in self._words:
             return True
         for part in self._parts:

@@ -87,7 +87,7 @@ class UsualReader:
         shown = pairs.copy()
         redactor = self._redactor
         names, plain = redactor.plain_names, redactor.plain
-        deeper = None
+        nested = []
         for key in shown:
             if type(key) is not str:
                 return UNUSUAL
@@ -110,16 +110,22 @@ class UsualReader:
             elif item is None or kind is float or kind is bool:
                 continue
             else:
-                if deeper is None:
-                    deeper = (*inside, value)
-                    read = self.read if len(deeper) < self.levels else self.border
-                if item is value or (inside and _stands_in(item, inside)):
-                    return UNUSUAL  # a cycle
-                item = read(item, deeper)
-                if item is not UNUSUAL:
-                    shown[key] = item
-                    continue
+                nested.append(key)
+                continue
             return UNUSUAL
+        if nested:
+            # Last: a value is not looked into before all names beside it are known to be harmless.
+            inside = (*inside, value)
+            read = self.read if len(inside) < self.levels else self.border
+            for key in nested:
+                item = shown[key]
+                for outer in inside:
+                    if outer is item:
+                        return UNUSUAL  # a cycle
+                item = read(item, inside)
+                if item is UNUSUAL:
+                    return UNUSUAL
+                shown[key] = item
         self._nodes += 1 + count
         if plan is None:
             return shown
@@ -153,8 +159,9 @@ class UsualReader:
                 if deeper is None:
                     deeper = (*inside, value)
                     read = self.read if len(deeper) < self.levels else self.border
-                if item is value or (inside and _stands_in(item, inside)):
-                    return UNUSUAL  # a cycle
+                for outer in deeper:
+                    if outer is item:
+                        return UNUSUAL  # a cycle
                 item = read(item, deeper)
                 if item is UNUSUAL:
                     return UNUSUAL
@@ -210,10 +217,6 @@ class UsualReader:
     def _number(self, number: int) -> bool:
         """Tell whether an integer is shown as it is."""
         return -(1 << 63) <= number < 1 << 64 and not self._redactor.number(number)
-
-
-def _stands_in(value: Any, inside: tuple[Any, ...]) -> bool:
-    return any(outer is value for outer in inside)
 
 
 def _text_keyed() -> frozenset[int]:
