@@ -125,6 +125,10 @@ TEXTS = {
     "token as user": f"https://{SECRET}-and-more@git.example/shop.git",
     "bearer": f"curl with Bearer {SECRET} now",
     "bearer in lower case": f"sent bearer {SECRET}",
+    "curl": f"curl -s -u ann:{SECRET} https://shop.example/",
+    "curl option at its value": f"/usr/bin/curl -suann:{SECRET} https://shop.example/",
+    "curl in quotes": f"sh -c \"curl --user 'ann:{SECRET} and more' https://shop.example/\"",
+    "curl in json": json.dumps({"run": f'curl --proxy-user "ann:{SECRET}" https://shop.example/'}),
     "odbc": f"Server=db;Uid=a;Pwd={SECRET};Database=shop",
 }
 
@@ -141,7 +145,7 @@ def test_texts(way):
     )
 
 
-WITHIN = ("dsn with slash", "dsn with at", "token as user")
+WITHIN = ("dsn with slash", "dsn with at", "token as user", "curl in quotes")
 """Here `SECRET` is only a part of the secret."""
 
 
@@ -200,6 +204,7 @@ def test_basic_credentials_give_away_their_password_later():
         "3.14159265358979", "4111111111111112", "key: value", "550e8400-e29b-41d4-a716-446655440000", "C:\\dir\\file",
         "12:30:45", "a::b::c", "x == y", "tokenizer: fast", "max_tokens=100", "name='bob'", "--verbose --output file",
         "<p>text</p>", "['a', 'b']", "token_count=3, total=5", "error in secretary: none",
+        "docker run -u 1000:1000 shop", "curl -u ann https://shop.example:8080/a", "curl -L http://shop.example:8080/",
     ],
 )  # fmt: skip
 def test_harmless_texts_stay(text):
@@ -298,7 +303,7 @@ def test_a_long_secret_is_hidden_to_its_end():
 
 
 HOSTILE = ["=", ":", "a=", "token=", "token={", '"token":"', "token:\\\"", "eyJ", "--a ", "<aa ", "name=", "://", "4 ", "('",
-           'form-data; name="password"\n', "-----BEGIN A PRIVATE KEY-----", "x@", "a:b@", "%3D", "%25253D", "Bearer ", "\\"]  # fmt: skip
+           'form-data; name="password"\n', "-----BEGIN A PRIVATE KEY-----", "x@", "a:b@", "%3D", "%25253D", "Bearer ", "\\", "curl -u a:", "curl -u"]  # fmt: skip
 
 
 @pytest.mark.parametrize("piece", HOSTILE)

@@ -3,7 +3,7 @@
 Secret are: what follows a secret name and `=` or `:` (query strings, forms, multipart forms, JSON, also JSON inside
 JSON, logs, headers, cookies, the `repr` of a dict), the second of a pair in brackets, what follows `--password `, an
 XML element with a secret name, the password in a URL or DSN, credentials after Bearer and Basic, JWTs, card numbers,
-private keys, and the key shapes of well-known services. Where the end of a secret is in doubt, more is taken rather
+private keys, what `curl -u` gives after a colon, and the key shapes of well-known services. Where the end of a secret is in doubt, more is taken rather
 than less.
 
 Pure functions; the time is linear in the text, which the caller bounds, and of separators and groups of digits the
@@ -64,6 +64,10 @@ _INTRODUCED = re.compile(
     r"[bBuU]?([\"'`]?)([^\s\"'`]{6,}))"
 )
 _OPTION = re.compile(r"(?<![\w-])--?([A-Za-z][\w-]{1,64})[ \t]+([^\s\"']+|\"[^\"]*\"?|'[^']*'?)")
+_LOGIN = re.compile(
+    r"(?<![\w-])(?:-[A-Za-z#]{0,8}[uU]|--(?:proxy-)?user)(?:[ \t]+|=)?"
+    r"(?:(\\*[\"'])[^\"'\s:]{0,128}:(?P<quoted>(?:(?!\1).)+)|[^\s\"':]{0,128}:(?P<bare>[^\s\"']+))"
+)
 _ELEMENT = re.compile(r"<([\w:.-]{2,64})(?:\s[^<>]{0,256})?>([^<]+)")
 _PART_NAME = re.compile(r"[ \t]*[\"']?([\w.\-\[\]]{1,64})")
 _BLANK = re.compile(r"\r?\n\r?\n")
@@ -127,6 +131,10 @@ def find(text: str, is_name: Names, is_phrase: Names) -> Iterator[Secret]:
         yield from _named_otherwise(text, is_name)
     if len(text) > 12 and _DIGITS.search(text) is not None:
         yield from _cards(text)
+    if "curl" in text:
+        for found in _LOGIN.finditer(text, text.index("curl")):
+            group = "quoted" if found["bare"] is None else "bare"
+            yield Secret(*found.span(group), found[group])
     done = 0
     for number, found in enumerate(_SEPARATOR.finditer(text)):
         if number >= MAX_PLACES:
