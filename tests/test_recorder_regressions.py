@@ -340,3 +340,50 @@ def test_a_trace_that_ended_leaves_no_hook_for_the_bystanders_of_the_next() -> N
             made.arm("targets.uneven:waits_for", count=3)
             assert asyncio.run(bystand()) == [before] * 3
             assert len(made.traces()) == 3
+
+
+def test_a_generator_is_followed_to_its_end_inside_a_task_of_asyncio() -> None:
+    """No handle of the loop tells when it goes on: it runs in those of whoever takes from it."""
+
+    async def takes() -> int:
+        taken = 0
+        for _ in uneven.numbers("traced"):
+            await asyncio.sleep(0)
+            taken += 1
+        async for _ in uneven.ticks():
+            taken += 1
+        return taken
+
+    with bench() as made:
+        made.arm("targets.uneven:numbers")
+        made.arm("targets.uneven:ticks")
+        assert asyncio.run(takes()) == 6
+        numbers, ticks = made.traces()
+    assert names(numbers) == ["numbers", "leaf", "leaf", "leaf"]
+    assert names(ticks) == ["ticks", "leaf", "leaf", "leaf"]
+    assert (numbers.status, ticks.status) == ("complete", "complete")
+
+
+def test_a_generator_that_began_unseen_is_not_the_dead_one_of_its_address() -> None:
+    others: list[Iterator[int]] = []
+
+    def elsewhere(dead: Iterator[int], address: int) -> None:
+        """Close the one that is traced, and begin another, where no hook is."""
+        dead.close()  # type: ignore[attr-defined]
+        del dead
+        while not others or id(others[-1].gi_frame) != address:  # type: ignore[attr-defined]
+            others.append(uneven.numbers("other"))
+            next(others[-1])
+
+    with bench() as made:
+        made.arm("targets.uneven:numbers")
+        holder = [uneven.numbers("traced")]
+        next(holder[0])
+        address = id(holder[0].gi_frame)  # type: ignore[attr-defined]
+        thread = threading.Thread(target=lambda: elsewhere(holder.pop(), address))
+        thread.start()
+        thread.join(10)
+        assert list(others[-1]) == [1, 2]
+        made.tracing.expire(2**62)
+        trace = made.trace()
+    assert {str(value) for node in trace.nodes() for value in node.args.values()} == {"traced"}

@@ -79,6 +79,13 @@ def numbers(tag: str) -> Iterator[int]:
         yield number
 
 
+async def ticks() -> AsyncIterator[int]:
+    for number in range(3):
+        await asyncio.sleep(0)
+        leaf("traced")
+        yield number
+
+
 def many(count: int) -> int:
     return sum(1 for _ in range(count))
 

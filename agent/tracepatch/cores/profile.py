@@ -291,7 +291,8 @@ class ProfileCore:
             frame = _getframe(1)
             handle = frame.f_locals.get("self")
             recording = handle._context.get(current)  # type: ignore[union-attr]
-            if recording is not None and not recording.done and gettrace() is None:
+            hook = gettrace()
+            if recording is not None and not recording.done and (hook is None or hook is self._call_hook):
                 self._handles[here()] = self._thrown_by(recording, handle)
                 frame.f_trace = self._handle_hook
                 frame.f_trace_lines = False
@@ -588,7 +589,12 @@ class ProfileCore:
         """Return the recording whose root goes on, or `recording` where the root is dead and this frame has its address."""
         parked = self._parked[id(frame)]
         root = parked.root_node
-        if root is None or root.entry.code is not frame.f_code or frame.f_lasti == root.entry.first:
+        if (
+            root is None
+            or root.entry.code is not frame.f_code
+            or frame.f_lasti == root.entry.first
+            or frame.f_trace is None  # it began where nothing was followed
+        ):
             del self._parked[id(frame)]
             return recording
         return self._unpark(id(frame))
