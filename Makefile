@@ -5,6 +5,7 @@
 PYTHON ?= python3
 # Most tests wait for processes; each file stays with one worker.
 WORKERS ?= -n 3 --dist loadfile
+MINUTES ?= 10
 ifeq ($(PYTHON),python3)
 VENV ?= .venv
 else
@@ -14,7 +15,8 @@ endif
 python := $(VENV)/bin/python
 pip := $(python) -m pip --quiet --quiet --disable-pip-version-check install
 
-.PHONY: help demo test lint format bench bench-here bench-readme bench-stacks bench-stacks-here test-all wheel clean
+.PHONY: help demo test lint format bench bench-here bench-readme bench-stacks bench-stacks-here soak soak-all test-all
+.PHONY: wheel clean
 
 help:
 	@echo 'make demo       start a small server, trace two of its requests, leave nothing behind'
@@ -22,8 +24,9 @@ help:
 	@echo 'make test-all   the tests on every CPython 3.10-3.14 found here'
 	@echo 'make lint       ruff and mypy (make format repairs what can be repaired)'
 	@echo 'make bench      what tracing costs, beside other tracers, on every CPython found here'
+	@echo 'make bench-readme   writes what that found into the README'
 	@echo 'make bench-stacks   what a look with stacks takes after a minute on a lock, on every CPython found here'
-	@echo 'make bench-readme    write what the last of them found into the README'
+	@echo 'make soak       a busy process, armed and disarmed at random, every node checked (MINUTES=10; make soak-all)'
 	@echo 'make wheel      dist/*.whl'
 	@echo 'make clean      remove the virtual environments and everything built'
 
@@ -61,6 +64,12 @@ bench-stacks:
 
 bench-stacks-here: $(VENV)/.demo
 	@$(python) -m benchmarks.stacks $(ARGS)
+
+soak: $(VENV)/.test
+	@PYTHONPATH=tests $(python) -m soak --minutes $(MINUTES)
+
+soak-all:
+	@bash .ci/every soak
 
 wheel: $(VENV)/.demo
 	@$(python) -m pip --quiet --disable-pip-version-check wheel --no-deps --wheel-dir dist .
