@@ -2,7 +2,8 @@
 
 **Method.** All contenders run in one process and take turns, so that what drifts on the machine meets all of them. Times
 are CPU times of the thread (of the process, where a program uses others), so that a busy machine costs rounds and no
-truth. A figure is the median over the rounds, a ratio the median of the rounds' own ratios. Only ratios travel.
+truth. The garbage collector stays on: what recording makes it do is part of the cost. A figure is the median over the
+rounds, a ratio the median of the rounds' own ratios. Only ratios travel.
 
 **Dormant and waiting** are differences of less than a percent: they are measured as many short pairs, with and without,
 in alternating order (`quiet`). The row `bare again` compares nothing with nothing: it is what this machine can resolve.
