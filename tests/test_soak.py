@@ -97,7 +97,11 @@ def test_a_wrong_trace_is_found(trace: Trace, fault: Callable[[Trace], None]) ->
 
 def test_growth_is_the_slope_after_the_warm_up() -> None:
     gauge = Gauge(0)
-    gauge.at_rest = [(0.0, 10, 5), (5.0, 90, 5), *((float(at), 100 + 2 * at, 7) for at in range(10, 30))]
+    gauge.at_rest = [
+        (0.0, 10, 5, 0),
+        (5.0, 90, 5, 0),
+        *((float(at), 100 + 2 * at, 7, 0) for at in range(10, 30)),
+    ]
     slope, growth = gauge.growth(10, what=RESIDENT)
     assert (round(slope, 6), round(growth, 6)) == (2, 38)
     assert gauge.growth(10, what=BLOCKS) == (0, 0)

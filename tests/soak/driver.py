@@ -85,7 +85,8 @@ class Driver:
                 sample_at = now + SAMPLE_S
             if now >= rest_at:
                 self._rest()
-                self.gauge.rest(now, self.state()["blocks"])
+                state = self.state()
+                self.gauge.rest(now, state["blocks"], state["rounds"])
                 rest_at = now + rest_s
             self._blocks(1 / 3 < now / seconds < 2 / 3)
             try:
@@ -185,12 +186,8 @@ class Driver:
         del self._live[session]
         self._stopped.discard(session)
         self.report.ends[end.reason] += 1
-        if (
-            end.clean is False
-            and end.reason != "silent"
-            and not self._in_blocks
-            and time.monotonic() > self._blocks_until
-        ):
+        lost = any(outcome.result == "lost" for outcome in end.per_agent)  # told as late
+        if end.clean is False and not lost and not self._in_blocks and time.monotonic() > self._blocks_until:
             self.report.problems.append(f"a session ended unclean: {end}")
 
     def _event(self, owner: Any, event: Any, whole: bool) -> None:

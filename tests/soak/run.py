@@ -69,6 +69,7 @@ def run(seconds: float, *, seed: int) -> Result:
             f"set_events calls: {after['toggles']}, 2^24 after {lasts(after['toggles'], seconds)}",
             f"resident {min(resident) / 1e6:.1f} to {max(resident) / 1e6:.1f} MB, {slope * 60 / 1e3:+.0f} kB a minute, "
             f"{growth / 1e6:+.2f} MB and {blocks:+.0f} blocks since the warm-up",
+            f"at rest, MB / 1000 blocks / rounds a second: {driver.gauge.series()}",
             f"threads {threads}, descriptors {descriptors}, the same at the end; clean {after['clean']}",
             *(f"WRONG: {failure}" for failure in failures[:20]),
             f"{len(failures)} failures" if failures else "nothing wrong, nothing left",
