@@ -16,13 +16,14 @@ python := $(VENV)/bin/python
 pip := $(python) -m pip --quiet --quiet --disable-pip-version-check install
 
 .PHONY: help demo test lint format bench bench-here bench-readme bench-stacks bench-stacks-here soak soak-all test-all
-.PHONY: wheel clean
+.PHONY: oracle oracle-here oracle-faults wheel clean
 
 help:
 	@echo 'make demo       start a small server, trace two of its requests, leave nothing behind'
 	@echo 'make test       the tests (ARGS=... goes to pytest)'
 	@echo 'make test-all   the tests on every CPython 3.10-3.14 found here'
 	@echo 'make lint       ruff and mypy (make format repairs what can be repaired)'
+	@echo 'make oracle     compare random programs with a reference recorder (PROGRAMS=20000) on every CPython found here'
 	@echo 'make bench      what tracing costs, beside other tracers, on every CPython found here'
 	@echo 'make bench-readme   writes what that found into the README'
 	@echo 'make bench-stacks   what a look with stacks takes after a minute on a lock, on every CPython found here'
@@ -47,6 +48,19 @@ format: $(VENV)/.lint
 
 test-all:
 	@bash .ci/every test
+
+# PROGRAMS of each, from SEED on; a difference is printed with its seed: make oracle-here PROGRAMS=1 SEED=... ARGS=--shrink
+PROGRAMS ?= 20000
+SEED ?= 0
+
+oracle:
+	@bash .ci/every oracle-here
+
+oracle-here: $(VENV)/.test
+	@cd tests && $(abspath $(python)) -m oracle --programs $(PROGRAMS) --seed $(SEED) $(ARGS)
+
+oracle-faults:
+	@$(MAKE) --no-print-directory oracle-here ARGS=--faults
 
 bench:
 	@rm -f .venvs/*/bench.json

@@ -61,7 +61,7 @@ class Recording(Runners):
 
     __slots__ = (
         "_arguments", "_capturer", "_codes", "_emit", "_look_at", "_max_bytes", "_max_calls", "_suspensions",
-        "_to_end", "_wake", "_weight_seen", "done", "ended_ns", "full", "known", "limits", "local", "on_end",
+        "_to_end", "_wake", "_weight_seen", "delegates", "done", "ended_ns", "full", "known", "limits", "local", "on_end",
         "on_hand_off", "on_send", "option", "outer", "packed_bytes", "reason", "root_node", "sent", "started_at_ns",
         "started_ns", "status", "straight", "threads", "unstarted",
     )  # fmt: skip
@@ -109,6 +109,8 @@ class Recording(Runners):
         """id of a thread, or of a pool's work, that a node of this trace started and that has not begun -> which node."""
         self.straight = outer is None
         """Neither another recording nor a limit asks for more than the straight path."""
+        self.delegates: list[int] = []
+        """A traced generator's: frames that yielded last, each to the next by `yield from`."""
         self._max_calls = limits.max_calls
         self._max_bytes = limits.max_bytes
         self._codes = codes

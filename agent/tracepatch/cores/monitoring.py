@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dis import opmap
 from sys import _getframe
 from time import perf_counter, perf_counter_ns, sleep
 from types import CodeType, FrameType, FunctionType
@@ -41,6 +42,7 @@ events: Any = monitoring.events
 _GLOBAL = events.PY_START | events.PY_RETURN | events.PY_UNWIND | events.PY_THROW
 _SUSPENSION = events.PY_YIELD | events.PY_RESUME
 
+_SEND, _CACHE = opmap["SEND"], opmap["CACHE"]
 _PREFERRED = (4, 3, 2, 1, 0, 5)
 _NAME = "tracepatch"
 _LOADER = sys.modules["importlib._bootstrap"]._load_unlocked.__code__
@@ -78,12 +80,13 @@ class MonitoringCore:
         self._on = False
         self._live: set[Recording] = set()
         self._aimed: dict[int, tuple[CodeType, list[Trigger]]] = {}
-        self._roots: dict[int, CodeType] = {}
-        """Generator functions of which a trace may be parked: a frame of another one may come at its address."""
+        self._rooted = False
+        """The root of a live trace is a generator: any frame that begins anywhere may come at its address."""
         self._watched: dict[int, CodeType] = {}
         self._receiving: dict[int, CodeType] = {}
         self._touched: dict[int, CodeType] = {}
         self._parked: dict[int, Recording] = {}
+        self._inner: dict[int, int] = {}
         self._loaded: Callable[[Any], None] | None = None
         self._cost: tuple[float, float] | None = None
         self._counted = 0
@@ -184,10 +187,10 @@ class MonitoringCore:
         self._set_local(code)
 
     def _count_heeded(self) -> None:
-        heeded: dict[int, CodeType] | None = None
-        while heeded is None or heeded.keys() != self._aimed.keys() | self._roots.keys():
-            heeded = {**self._roots, **{id(code): code for code, _ in list(self._aimed.values())}}
-            self._heed(list(heeded.values()))
+        heeded: tuple[list[int], bool] | None = None
+        while heeded != (list(self._aimed), self._rooted):
+            heeded = (list(self._aimed), self._rooted)
+            self._heed([code for code, _ in list(self._aimed.values())], heeded[1])
 
     def watch_imports(self, loaded: Callable[[Any], None] | None) -> None:
         self._loaded = loaded
@@ -235,7 +238,7 @@ class MonitoringCore:
         try:
             root = recording.root_node = recording.start_frame(code, frame)
             if root is not None and root.entry.suspends and not root.entry.coroutine:
-                self._roots[id(code)] = code
+                self._rooted = True
                 self._count_heeded()
         except BaseException as error:
             # Without its root the trace would go on with whatever this Context runs next.
@@ -306,7 +309,8 @@ class MonitoringCore:
                     if not self._mask(code):
                         self._touched.pop(id(code), None)
                 self._parked.clear()
-                self._roots.clear()
+                self._inner.clear()
+                self._rooted = False
                 self._count_heeded()
         return self._on
 
@@ -324,12 +328,13 @@ class MonitoringCore:
         """
         get = current.get
         loader = _LOADER
+        parked = self._parked
         sole: CodeType | None = None
         many = False
 
-        def heed(codes: list[CodeType]) -> None:
+        def heed(codes: list[CodeType], anything: bool) -> None:
             nonlocal sole, many
-            many = len(codes) > 1
+            many = anything or len(codes) > 1
             sole = codes[0] if len(codes) == 1 else None
 
         def on_start(code: CodeType, _offset: int) -> None:
@@ -337,6 +342,8 @@ class MonitoringCore:
             if recording is None and code is not sole and not many:
                 return
             try:
+                if parked:
+                    self._reused(id(_getframe(1)))
                 if recording is None or recording.done or (recording.local and self._aimed):
                     self._begins(recording, code, _getframe(1))
                 else:
@@ -353,6 +360,8 @@ class MonitoringCore:
             if recording is None:
                 self._counted += 1
             try:
+                if parked:
+                    self._reused(id(_getframe(1)))
                 if recording is None or recording.done or (recording.local and self._aimed):
                     self._begins(recording, code, _getframe(1))
                 else:
@@ -395,7 +404,11 @@ class MonitoringCore:
             return
         if recording is not None:
             recording.restore()  # ended by the agent thread: a block around it goes on
-        self._parked.pop(id(frame), None)  # the generator at this address is dead
+
+    def _reused(self, frame_id: int) -> None:
+        """A frame begins at this address, in whatever Context: the generator that stood there is dead."""
+        self._parked.pop(frame_id, None)
+        self._inner.pop(frame_id, None)
 
     def _on_unwind(self, _code: CodeType, _offset: int, exception: BaseException) -> None:
         recording = current.get()
@@ -415,17 +428,24 @@ class MonitoringCore:
         if recording is None or recording.done:
             return
         try:
-            frame_id = id(_getframe(1))
+            frame = _getframe(1)
+            frame_id = id(frame)
             root = recording.root_node
-            if (
-                recording.suspend(frame_id)
-                and root is not None
-                and root.frame_id == frame_id
-                and not root.entry.coroutine
-            ):
+            suspended = recording.suspend(frame_id)
+            if root is None or root.entry.coroutine or not root.entry.suspends:
+                return
+            inner = recording.delegates
+            if suspended and root.frame_id == frame_id:
                 # A generator runs in its caller's Context: this one is not the task's any more.
                 self._parked[frame_id] = recording
+                for delegate in inner:
+                    self._inner[delegate] = frame_id
+                inner.clear()
                 current.set(None)
+            elif _delegates(frame.f_back):
+                inner.append(frame_id)
+            else:
+                inner.clear()
         except BaseException as error:  # noqa: BLE001 - contained
             self._contain(error, recording)
 
@@ -443,15 +463,14 @@ class MonitoringCore:
     def _on_throw(self, _code: CodeType, _offset: int, _exception: BaseException) -> None:
         recording = current.get()
         try:
+            frame_id = id(_getframe(1))
             if self._parked:
-                frame_id = id(_getframe(1))
-                root = next(
-                    (root for root, item in list(self._parked.items()) if frame_id in item.open), None
-                )
-                if root is not None:
+                # It comes from the inside out: to what a traced generator delegates to before the generator.
+                root = self._inner.get(frame_id, frame_id)
+                if root in self._parked:
                     recording = self._unpark(root)
             if recording is not None and not recording.done:
-                recording.resume(id(_getframe(1)))
+                recording.resume(frame_id)
         except BaseException as error:  # noqa: BLE001 - contained
             self._contain(error, recording)
 
@@ -474,6 +493,8 @@ class MonitoringCore:
 
     def _unpark(self, root: int) -> Recording | None:
         recording = self._parked.pop(root, None)
+        for delegate in [inner for inner, outer in self._inner.items() if outer == root]:
+            self._inner.pop(delegate, None)
         if recording is not None and not recording.done:
             current.set(recording)
         return recording
@@ -515,12 +536,24 @@ class MonitoringCore:
         self._live.clear()
         self._aimed.clear()
         self._parked.clear()
-        self._roots.clear()
+        self._inner.clear()
+        self._rooted = False
         self._count_heeded()
         self._loaded = None
         self._users = 0
         if self._tool >= 0:
             self._all_off()
+
+
+def _delegates(frame: FrameType | None) -> bool:
+    """Tell whether a frame stands in a `yield from`, not in a call of `next()` or in a loop."""
+    if frame is None or not frame.f_code.co_flags & SUSPENDS:
+        return False
+    code = frame.f_code.co_code
+    at = frame.f_lasti
+    while at > 0 and code[at] == _CACHE:
+        at -= 2
+    return code[at] == _SEND
 
 
 def _calibrated() -> None:
