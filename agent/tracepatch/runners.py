@@ -100,6 +100,8 @@ class Start(NamedTuple):
     node: Node | None
     link: str
     name: str = ""
+    thread: int = 0
+    """Where it was said, of what is handed to another thread."""
 
 
 Event = tuple[Any, ...]
@@ -109,7 +111,7 @@ class Runners:
     """All runners of one trace."""
 
     __slots__ = (
-        "_clock", "_max_depth", "_watch", "calls", "current", "events", "handed", "here", "last", "lost", "open", "root", "spawned",
+        "_clock", "_max_depth", "_watch", "calls", "current", "events", "handed", "here", "last", "lost", "mixed", "open", "root", "spawned",
     )  # fmt: skip
 
     def __init__(
@@ -123,6 +125,8 @@ class Runners:
         self.open: dict[int, Node] = {}
         self.spawned: dict[int, Start] = {}
         self.handed: dict[int, list[Start]] = {}
+        self.mixed: set[int] = set()
+        """Codes that several threads were given at the same time: which is which is not known."""
         self.root: Runner | None = None
         self.last: Runner | None = None
         self.calls = 0
@@ -155,7 +159,7 @@ class Runners:
             return None
         node = Node(entry, frame_id, runner)
         if not runner.shown:
-            handed = self._take_handed(entry) if runner.link == "inferred" else None
+            handed = self._take_handed(entry, thread) if runner.link == "inferred" else None
             if handed is not None:
                 runner.kind, runner.parent, runner.link = "thread", handed.node, handed.link
                 runner.name = self._thread_name() or runner.name
@@ -271,7 +275,10 @@ class Runners:
         """The current top node has this code run by another thread."""
         runner = self.current.get(self.here())
         if runner is not None:
-            self.handed.setdefault(id(code), []).append(starter(runner))
+            waiting = self.handed.setdefault(id(code), [])
+            if waiting:
+                self.mixed.add(id(code))
+            waiting.append(starter(runner)._replace(thread=self.here()))
 
     def runs_here(self) -> bool:
         """Tell whether a runner of this trace is current on the calling thread."""
@@ -303,9 +310,11 @@ class Runners:
 
     def _begin_runner(self, entry: Entry, frame_id: int, thread: int, outer: Runner | None) -> Runner:
         start = self.spawned.pop(frame_id, None)
+        if not entry.coroutine:
+            start = None  # a coroutine's that stood at this address
         kind = "task" if entry.coroutine else "callback"
         if start is None:
-            start = self._take_handed(entry)
+            start = self._take_handed(entry, thread)
             if start is not None:
                 kind = "thread"
         if start is None:
@@ -321,14 +330,18 @@ class Runners:
         name = self._thread_name() if kind == "thread" else start.name
         return Runner(kind, name, start.node, start.link)
 
-    def _take_handed(self, entry: Entry) -> Start | None:
-        """Return who had this code run by another thread; of several that did, the first and no certainty."""
-        waiting = self.handed.get(id(entry.code))
-        if not waiting:
+    def _take_handed(self, entry: Entry, thread: int) -> Start | None:
+        """Return who had this code run by another thread than said so; of several that did, the first, uncertain."""
+        key = id(entry.code)
+        waiting = self.handed.get(key)
+        if not waiting or waiting[0].thread == thread:
             return None
-        certain = len(waiting) == 1
         start = waiting.pop(0)
-        return start if certain else start._replace(link="inferred")
+        if key in self.mixed:
+            start = start._replace(link="inferred")
+            if not waiting:
+                self.mixed.discard(key)
+        return start
 
     def _thread_name(self) -> str:
         """Return the name of the calling thread, where it is known."""

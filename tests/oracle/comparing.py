@@ -128,14 +128,18 @@ class Comparison:
                 raise Difference(f"{call} stands in the branch of another: {branch.kind} {branch.name!r}")
         starts = call.number in self.reference._spawned and call is not tree.root
         if starts:
-            self._branch(call, node, branch, above, trace)
+            self._branch(call, branch, above, tree)
         elif above != (None if call.parent is None else call.parent.number):
             raise Difference(f"{call} hangs below {self.reference.calls.get(above or 0)}, not {call.parent}")
         self._outcome(call, node, tree)
 
-    def _branch(self, call: Call, node: Node, branch: Any, above: int | None, trace: Trace) -> None:
+    def _branch(self, call: Call, branch: Any, above: int | None, tree: Tree) -> None:
         expected = call.branch
         assert expected is not None
+        if expected.kind in ("thread", "handed") and tree.confusable(expected):
+            if branch.link == "exact" and branch.kind == "thread" and expected.kind == "thread":
+                raise Difference(f"{call} is linked exactly, and could be another")
+            return
         kinds = {"task": "task", "callback": "callback", "handed": "callback", "thread": "thread"}
         if branch.kind != kinds[expected.kind]:
             raise Difference(f"{call} is a {branch.kind}, not a {kinds[expected.kind]}")

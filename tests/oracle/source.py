@@ -390,7 +390,8 @@ class _Source:
     def spawns(self, statement: Statement, op: str, kind: str) -> str:
         number = f"k{self.fresh()}"
         self.fuelled(op)
-        self.add(f"{number} = N()", f"E(('spawn', c, {number}, {kind!r}))")
+        runs = "guard" if statement["name"] and not self.wrapped(statement) else statement["name"]
+        self.add(f"{number} = N()", f"E(('spawn', c, {number}, {kind!r}, {runs!r}))")
         return number
 
     def do_outside(self, statement: Statement) -> None:
