@@ -136,10 +136,12 @@ class Comparison:
     def _branch(self, call: Call, branch: Any, above: int | None, tree: Tree) -> None:
         expected = call.branch
         assert expected is not None
-        if expected.kind in ("thread", "handed") and tree.confusable(expected):
-            if branch.link == "exact" and branch.kind == "thread" and expected.kind == "thread":
+        if expected.kind in ("thread", "handed"):
+            others = tree.confusable(expected)
+            if any("handed" in (expected.kind, other.kind) for other in others):
+                return
+            if others and branch.link == "exact":
                 raise Difference(f"{call} is linked exactly, and could be another")
-            return
         kinds = {"task": "task", "callback": "callback", "handed": "callback", "thread": "thread"}
         if branch.kind != kinds[expected.kind]:
             raise Difference(f"{call} is a {branch.kind}, not a {kinds[expected.kind]}")

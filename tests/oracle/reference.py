@@ -89,16 +89,17 @@ class Tree:
         self.calls: list[Call] = []
         self.spawned: list[Branch] = []
 
-    def confusable(self, branch: Branch) -> bool:
-        """Tell whether other threads were about to run the same function, so that one could be taken for the other."""
-        return any(
-            other is not branch
+    def confusable(self, branch: Branch) -> list[Branch]:
+        """Return the other threads that were about to run the same function: one could be taken for the other."""
+        return [
+            other
+            for other in self.spawned
+            if other is not branch
             and other.kind in ("thread", "handed")
             and other.runs == branch.runs
             and other.at < (branch.started or 0)
             and (other.started is None or other.started > branch.at)
-            for other in self.spawned
-        )
+        ]
 
 
 class Reference:
