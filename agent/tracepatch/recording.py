@@ -403,10 +403,10 @@ class Recording(Runners):
         sent = self.sent.pop(id(item), None)
         if sent is None or sent[0]() is not item or self.done or self.full:
             return False
-        _, (node, link, _) = sent
+        start = sent[1]
         entry = self.entry(frame)
         entry.recorded = True
-        runner = Runner("thread", self._name(thread_name(item)) or entry.code.co_name, node, link)
+        runner = Runner("thread", self._name(thread_name(item)) or entry.code.co_name, start.node, start.link)
         runner.entered = True
         self.host(entry, frame, runner)
         return True

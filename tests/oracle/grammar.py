@@ -25,7 +25,7 @@ ANY = {
     "outside": 1, "early": 1,
 }  # fmt: skip
 AWAITING = {
-    "await": 7, "sleep": 5, "event": 2, "gather": 3, "group": 3, "wait_for": 3, "task": 4, "async_for": 3,
+    "await": 7, "sleep": 5, "event": 2, "gather": 3, "group": 3, "wait_for": 3, "task": 6, "async_for": 3,
     "async_list": 3, "async_open": 5, "async_take": 2, "async_with": 4, "to_thread": 2, "executor": 1, "call_soon": 2,
     "hang": 2,
 }  # fmt: skip
@@ -65,16 +65,7 @@ class _Grammar:
     def program(self) -> Program:
         for kind, letter in (("sync", "s"), ("generator", "g"), ("coroutine", "c"), ("async_generator", "a")):
             self.function(f"{letter}0", kind, most=2)
-        kinds = (
-            "coroutine",
-            "sync",
-            "generator",
-            "async_generator",
-            "with",
-            "async_with",
-            "with_generator",
-            "coroutine",
-        )
+        kinds = ("coroutine", "sync", "generator", "async_generator", "with", "async_with", "with_generator", "coroutine")
         for index in range(3 + self.pick(5)):
             kind = self.one(kinds)
             if kind == "with":
@@ -112,9 +103,7 @@ class _Grammar:
             {
                 "name": name,
                 "kind": kind,
-                "style": "wrapped"
-                if self.root or kind == "with_generator"
-                else self.one(("bare", "wrapped")),
+                "style": "wrapped" if self.root or kind == "with_generator" else self.one(("bare", "wrapped")),
                 "signature": self.pick(4),
                 "value": self.value(),
                 "body": body,
@@ -254,11 +243,7 @@ class _Grammar:
         )  # fmt: skip
 
     def statement_take(self, depth: int) -> Statement:
-        return {
-            "op": "take",
-            "step": self.one(("next", "next", "send", "throw", "close")),
-            "back": self.pick(2) == 0,
-        }
+        return {"op": "take", "step": self.one(("next", "next", "send", "throw", "close")), "back": self.pick(2) == 0}
 
     def statement_with(self, depth: int) -> Statement:
         return self.calls("with", "manager", body=self.inner(depth))
@@ -305,7 +290,7 @@ class _Grammar:
         if not self.made["coroutine"]:
             return {"op": "sleep", "times": 1}
         return self.calls(
-            "task", "coroutine", body=self.inner(depth, 1), end=self.one(("await", "leave", "cancel", "cancel_await", "cancel_await"))
+            "task", "coroutine", body=self.inner(depth, 1), end=self.one(("await", "leave", "cancel", "cancel_await", "cancel_await", "cancel_await"))
         )  # fmt: skip
 
     def statement_async_for(self, depth: int) -> Statement:
@@ -320,16 +305,10 @@ class _Grammar:
         if not self.made["async_generator"]:
             return {"op": "sleep", "times": 1}
         steps = [self.one(("next", "next", "send", "throw")) for _ in range(self.pick(4))]
-        return self.calls(
-            "async_open", "async_generator", steps=steps, end=self.one(("close", "share", "keep", "drop"))
-        )
+        return self.calls("async_open", "async_generator", steps=steps, end=self.one(("close", "close", "share", "keep", "drop")))
 
     def statement_async_take(self, depth: int) -> Statement:
-        return {
-            "op": "async_take",
-            "step": self.one(("next", "next", "throw", "close")),
-            "back": self.pick(2) == 0,
-        }
+        return {"op": "async_take", "step": self.one(("next", "throw", "close")), "back": self.pick(2) == 0}
 
     def statement_async_with(self, depth: int) -> Statement:
         return self.calls("async_with", "async_manager", body=self.inner(depth))

@@ -508,11 +508,13 @@ class ProfileCore:
                 frame.f_trace_lines = True
             elif event == "line":
                 # A handler runs; at its end the interpreter may raise again without telling.
-                self._raised.pop(frame_id, None)
+                raised = self._raised.pop(frame_id, None)
                 self._leaving.pop(here(), None)
                 handled = sys.exc_info()[1]
-                if handled is not None:
-                    self._caught[frame_id] = recording.raised(handled)
+                if raised is None and handled is not None:
+                    raised = recording.raised(handled)
+                if raised is not None:  # a `with` handles it from here on, too, but is not at it yet
+                    self._caught[frame_id] = raised
                 frame.f_trace_lines = False
         except BaseException as error:  # noqa: BLE001 - contained
             self._contain(error, recording)
