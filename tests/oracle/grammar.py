@@ -65,7 +65,16 @@ class _Grammar:
     def program(self) -> Program:
         for kind, letter in (("sync", "s"), ("generator", "g"), ("coroutine", "c"), ("async_generator", "a")):
             self.function(f"{letter}0", kind, most=2)
-        kinds = ("coroutine", "sync", "generator", "async_generator", "with", "async_with", "with_generator", "coroutine")
+        kinds = (
+            "coroutine",
+            "sync",
+            "generator",
+            "async_generator",
+            "with",
+            "async_with",
+            "with_generator",
+            "coroutine",
+        )
         for index in range(3 + self.pick(5)):
             kind = self.one(kinds)
             if kind == "with":
@@ -103,7 +112,9 @@ class _Grammar:
             {
                 "name": name,
                 "kind": kind,
-                "style": "wrapped" if self.root or kind == "with_generator" else self.one(("bare", "wrapped")),
+                "style": "wrapped"
+                if self.root or kind == "with_generator"
+                else self.one(("bare", "wrapped")),
                 "signature": self.pick(4),
                 "value": self.value(),
                 "body": body,
@@ -243,7 +254,11 @@ class _Grammar:
         )  # fmt: skip
 
     def statement_take(self, depth: int) -> Statement:
-        return {"op": "take", "step": self.one(("next", "next", "send", "throw", "close")), "back": self.pick(2) == 0}
+        return {
+            "op": "take",
+            "step": self.one(("next", "next", "send", "throw", "close")),
+            "back": self.pick(2) == 0,
+        }
 
     def statement_with(self, depth: int) -> Statement:
         return self.calls("with", "manager", body=self.inner(depth))
@@ -305,7 +320,12 @@ class _Grammar:
         if not self.made["async_generator"]:
             return {"op": "sleep", "times": 1}
         steps = [self.one(("next", "next", "send", "throw")) for _ in range(self.pick(4))]
-        return self.calls("async_open", "async_generator", steps=steps, end=self.one(("close", "close", "share", "keep", "drop")))
+        return self.calls(
+            "async_open",
+            "async_generator",
+            steps=steps,
+            end=self.one(("close", "close", "share", "keep", "drop")),
+        )
 
     def statement_async_take(self, depth: int) -> Statement:
         return {"op": "async_take", "step": self.one(("next", "throw", "close")), "back": self.pick(2) == 0}

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dis import opmap
 from sys import _getframe
 from time import perf_counter, perf_counter_ns, sleep
 from types import CodeType, FrameType, FunctionType
@@ -30,6 +29,7 @@ from tracepatch_shared.errors import Conflict
 
 from ..codes import SUSPENDS, Entry
 from ..containment import ours, take
+from ..delegation import delegates
 from ..primitives import lock
 from ..recording import Recording, current, receive, recorded_ns
 from . import Trigger
@@ -42,7 +42,6 @@ events: Any = monitoring.events
 _GLOBAL = events.PY_START | events.PY_RETURN | events.PY_UNWIND | events.PY_THROW
 _SUSPENSION = events.PY_YIELD | events.PY_RESUME
 
-_SEND, _CACHE = opmap["SEND"], opmap["CACHE"]
 _PREFERRED = (4, 3, 2, 1, 0, 5)
 _NAME = "tracepatch"
 _LOADER = sys.modules["importlib._bootstrap"]._load_unlocked.__code__
@@ -442,7 +441,7 @@ class MonitoringCore:
                     self._inner[delegate] = frame_id
                 inner.clear()
                 current.set(None)
-            elif _delegates(frame.f_back):
+            elif delegates(frame.f_back):
                 inner.append(frame_id)
             else:
                 inner.clear()
@@ -543,17 +542,6 @@ class MonitoringCore:
         self._users = 0
         if self._tool >= 0:
             self._all_off()
-
-
-def _delegates(frame: FrameType | None) -> bool:
-    """Tell whether a frame stands in a `yield from`, not in a call of `next()` or in a loop."""
-    if frame is None or not frame.f_code.co_flags & SUSPENDS:
-        return False
-    code = frame.f_code.co_code
-    at = frame.f_lasti
-    while at > 0 and code[at] == _CACHE:
-        at -= 2
-    return code[at] == _SEND
 
 
 def _calibrated() -> None:

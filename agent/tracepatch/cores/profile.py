@@ -31,6 +31,7 @@ from tracepatch_shared.errors import Conflict
 from .. import pyversion
 from ..codes import COROUTINE, SUSPENDS, Entry
 from ..containment import ours, take
+from ..delegation import delegates
 from ..recording import Recording, current, receive, recorded_ns
 from ..strand import greenlets, here
 from . import Trigger
@@ -58,6 +59,8 @@ class ProfileCore:
         self._live: set[Recording] = set()
         self._raised: dict[int, tuple[str, Any]] = {}
         self._parked: dict[int, Recording] = {}
+        self._inner: dict[int, int] = {}
+        """Frames that a parked generator delegates to, and its own."""
         self._targets: dict[tuple[int, int], Injection] = {}
         self._loop: Injection | None = None
         self._loader: Injection | None = None
@@ -102,7 +105,7 @@ class ProfileCore:
         self._targets.clear()
         self._entries.clear()
         self._loop = self._loader = None
-        for table in (self._parked, self._raised, self._sticky, self._leaving, self._caught):
+        for table in (self._parked, self._inner, self._raised, self._sticky, self._leaving, self._caught):
             table.clear()
 
     def clean(self) -> dict[str, Any]:
@@ -254,6 +257,7 @@ class ProfileCore:
             if injection is not None:
                 injection.remove()
         self._parked.clear()
+        self._inner.clear()
         self._raised.clear()
         self._leaving.clear()
         self._caught.clear()
@@ -466,7 +470,7 @@ class ProfileCore:
     def _called(self, frame: FrameType, code: CodeType) -> Any:
         recording = current.get()
         try:
-            if self._parked and id(frame) in self._parked:
+            if self._parked and (id(frame) in self._parked or id(frame) in self._inner):
                 recording = self._resumed(frame, recording)
             if recording is None or recording.done:
                 if not self._live and gettrace() is self._call_hook:
@@ -546,10 +550,19 @@ class ProfileCore:
         ):
             root = recording.root_node
             stepped_out = recording.suspend(frame_id)
-            if stepped_out and root is not None and root.frame_id == frame_id and not root.entry.coroutine:
-                # A generator runs in its caller's Context: this one is not the task's any more.
-                self._parked[frame_id] = recording
-                current.set(None)
+            if root is not None and root.entry.suspends and not root.entry.coroutine:
+                inner = recording.delegates
+                if stepped_out and root.frame_id == frame_id:
+                    # A generator runs in its caller's Context: this one is not the task's any more.
+                    self._parked[frame_id] = recording
+                    for delegate in inner:
+                        self._inner[delegate] = frame_id
+                    inner.clear()
+                    current.set(None)
+                elif delegates(frame.f_back):
+                    inner.append(frame_id)
+                else:
+                    inner.clear()
             if stepped_out and not recording.runs_here():
                 self._suspended(recording)
             return
@@ -589,20 +602,24 @@ class ProfileCore:
 
     def _resumed(self, frame: FrameType, recording: Recording | None) -> Recording | None:
         """Return the recording whose root goes on, or `recording` where the root is dead and this frame has its address."""
-        parked = self._parked[id(frame)]
-        root = parked.root_node
+        root_id = self._inner.get(id(frame), id(frame))  # something is thrown in from the inside out
+        parked = self._parked.get(root_id)
+        node = None if parked is None else parked.open.get(id(frame))
         if (
-            root is None
-            or root.entry.code is not frame.f_code
-            or frame.f_lasti == root.entry.first
+            node is None
+            or node.entry.code is not frame.f_code
+            or frame.f_lasti == node.entry.first
             or frame.f_trace is None  # it began where nothing was followed
         ):
-            del self._parked[id(frame)]
+            self._inner.pop(id(frame), None)
+            self._parked.pop(id(frame), None)
             return recording
-        return self._unpark(id(frame))
+        return self._unpark(root_id)
 
     def _unpark(self, root: int) -> Recording | None:
         recording = self._parked.pop(root, None)
+        for delegate in [inner for inner, outer in self._inner.items() if outer == root]:
+            self._inner.pop(delegate, None)
         if recording is not None and not recording.done:
             current.set(recording)
         return recording
