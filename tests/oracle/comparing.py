@@ -64,7 +64,9 @@ class Comparison:
         numbers = {node.id: self._number(node) for node in nodes.values()}
         for node in nodes.values():
             number = numbers[node.id]
-            if number is not None:
+            if not MONITORING and number not in self.reference.calls and node.state == "raised":
+                numbers[node.id] = None  # thrown into before it began: 3.10 tells, and the program cannot
+            elif number is not None:
                 if number in found:
                     raise Difference(f"call {number} twice in {trace.target}")
                 found[number] = node

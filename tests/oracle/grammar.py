@@ -20,14 +20,14 @@ ERRORS = ("ValueError", "KeyError", "Odd", "Rude")
 CATCHES = ("Exception", "ValueError", "BaseException", "asyncio.CancelledError", "(KeyError, Odd)")
 
 ANY = {
-    "call": 6, "raise": 2, "try": 3, "finally": 2, "for": 3, "open": 4, "take": 5, "recurse": 2, "with": 4,
+    "call": 6, "raise": 2, "try": 3, "finally": 2, "for": 3, "open": 5, "take": 9, "recurse": 2, "with": 4,
     "with_generator": 2, "list": 1, "generator_expression": 1, "thread": 1, "pool": 1, "context_pool": 1,
     "outside": 1, "early": 1,
 }  # fmt: skip
 AWAITING = {
-    "await": 7, "sleep": 5, "event": 2, "gather": 3, "group": 3, "wait_for": 3, "task": 6, "async_for": 3,
-    "async_list": 3, "async_open": 5, "async_take": 2, "async_with": 4, "to_thread": 2, "executor": 1, "call_soon": 2,
-    "hang": 2,
+    "await": 7, "sleep": 5, "event": 2, "gather": 3, "group": 3, "wait_for": 6, "task": 6, "async_for": 3,
+    "async_list": 3, "async_open": 5, "async_take": 2, "async_with": 4, "to_thread": 2, "executor": 3, "call_soon": 2,
+    "hang": 3,
 }  # fmt: skip
 OPS = {
     "sync": ANY,
@@ -250,7 +250,7 @@ class _Grammar:
             return {"op": "nothing"}
         steps = [self.one(("next", "next", "send", "throw")) for _ in range(self.pick(4))]
         return self.calls(
-            "open", "generator", steps=steps, body=self.inner(depth, 1), end=self.one(("close", "share", "share", "drop", "keep", "cycle"))
+            "open", "generator", steps=steps, body=self.inner(depth, 1), end=self.one(("close", "share", "share", "share", "drop", "cycle"))
         )  # fmt: skip
 
     def statement_take(self, depth: int) -> Statement:
@@ -299,7 +299,7 @@ class _Grammar:
     def statement_wait_for(self, depth: int) -> Statement:
         if not self.made["coroutine"]:
             return {"op": "sleep", "times": 3}
-        return self.calls("wait_for", "coroutine", ticks=1 + self.pick(3))
+        return self.calls("wait_for", "coroutine", ticks=1 + self.pick(2))
 
     def statement_task(self, depth: int) -> Statement:
         if not self.made["coroutine"]:

@@ -197,7 +197,8 @@ class Reference:
     def _finished(self, at: int, number: int, outcome: Outcome, error: Outcome | None) -> None:
         call = self._own(number, at, error)
         assert call is not None
-        call.outcome, call.ended, call.suspended = outcome, at, False
+        self._woken(call, at)
+        call.outcome, call.ended = outcome, at
         if call.begins is not None and call.begins.ended is None:
             call.begins.ended = at
         if call.resumer is not None:
@@ -206,8 +207,7 @@ class Reference:
     def _on_caught(self, at: int, number: int, kind: Any, args: Any) -> None:
         call = self._own(number, at, ("raised", kind, args))
         if call is not None:
-            call.thrown = call.inner = None
-            call.suspended = False
+            self._woken(call, at)
             if kind.__name__ == "CancelledError" and call.tree is not None:
                 self.constructs["cancellation caught"] += 1
 
@@ -232,14 +232,23 @@ class Reference:
         before = call.outcome if fine else ("raised", kind, args)
         self._own(number, at, None if fine else before)
         call.pending[key] = before
-        call.thrown = call.inner = None
-        call.suspended = False
+        self._woken(call, at)
 
     def _on_fin_ends(self, at: int, number: int, key: int) -> None:
         call = self._own(number, at)
         if call is not None:
             call.outcome = call.pending.pop(key, None)
             call.ended = at
+
+    def _woken(self, call: Call, at: int) -> None:
+        """It has a word to say although nobody resumed it: it is being closed, and so was what it delegates to."""
+        inner = self._inner(call) if call.suspended else None
+        while inner is not None and inner.suspended:
+            inner.suspended = False
+            inner.thrown, inner.thrown_at = ("raised", GeneratorExit, "()"), at
+            inner = self._inner(inner)
+        call.thrown = call.inner = None
+        call.suspended = False
 
     # ---- generators ---------------------------------------------------------------------------------------------
 

@@ -30,6 +30,8 @@ FUEL = 150
 ROUNDS = 60
 """Turns of the loop after which what still hangs is cancelled."""
 
+LIMITS = {"concurrent": 16, "max_bytes": 64 << 20}
+
 _pool = ThreadPoolExecutor(64)
 
 
@@ -61,9 +63,7 @@ class Run:
         try:
             with bench() as made, _quiet():
                 if any(function["name"].startswith("root") for function in self.program["functions"]):
-                    made.arm(
-                        f"{self.name}:root*", count=500, scope=scope, limits={"concurrent": 16}, force=True
-                    )
+                    made.arm(f"{self.name}:root*", count=500, scope=scope, limits=LIMITS, force=True)
                 self._drive(module)
                 made.tracing.expire(2**62)
                 self.traces = made.traces()
