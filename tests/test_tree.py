@@ -548,11 +548,7 @@ def test_an_exception_says_where_it_went_no_further():
     s.end(1)
     trace = s.trace()
     (f,) = trace.roots
-    caught = {
-        node.id: (node.function, node.raised.get("caught_by"))
-        for node in trace.nodes()
-        if node.raised is not None
-    }
+    caught = {node.id: (node.function, node.caught_by) for node in trace.nodes() if node.raised is not None}
     assert caught == {
         1: ("retries", f.id),
         2: ("tries", 1),
@@ -564,4 +560,4 @@ def test_an_exception_says_where_it_went_no_further():
         8: ("fails", 7),
     }
     again = Trace.from_json(trace.to_json())
-    assert [node.raised for node in again.nodes()] == [node.raised for node in trace.nodes()]
+    assert [node.caught_by for node in again.nodes()] == [node.caught_by for node in trace.nodes()]

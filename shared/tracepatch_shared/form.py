@@ -80,7 +80,7 @@ def node_form(node: Node) -> dict[str, Any]:
     elif state == RAISED and node.error is not None:
         form["raised"] = {"type": node.error[0], "message": to_json(node.error[1])}
         if node.caught:
-            form["raised"]["caught_by"] = node.parent
+            form["raised"]["caught_by"] = node.caught_by
     elif state == LOST:
         form["lost"] = True
     else:

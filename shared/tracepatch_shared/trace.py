@@ -150,11 +150,13 @@ class Node:
 
     @property
     def raised(self) -> dict[str, Any] | None:
-        """`{"type", "message"}` of the exception that ended the call, and `caught_by`, the node where it went no further."""
-        if self.error is None:
-            return None
-        raised = {"type": self.error[0], "message": self.error[1]}
-        return {**raised, "caught_by": self.parent} if self.caught else raised
+        """`{"type", "message"}` of the exception that ended the call."""
+        return None if self.error is None else {"type": self.error[0], "message": self.error[1]}
+
+    @property
+    def caught_by(self) -> int | None:
+        """The node in which the exception that ended the call went no further, where it did not pass on."""
+        return self.parent if self.caught else None
 
     def __repr__(self) -> str:
         return f"<Node {self.id} {self.module}.{self.function} {self.state}>"
