@@ -63,11 +63,11 @@ def _thread(group: Sequence[ThreadStack], shown: set[str]) -> Iterator[str]:
     if thread.daemon:
         parts.append("daemon")
     if thread.loop:
-        parts.append(f"loop {_short(thread.loop)}")
+        parts.append(f"loop {_short(thread.loop) if thread.loop.count('.') > 1 else escape(thread.loop)}")
     if thread.task is not None:
         parts.append(f"runs task '{escape(thread.task)}'")
     if thread.idle:
-        parts.append(f"idle ({thread.idle})")
+        parts.append(f"idle ({escape(thread.idle)})")
     yield " · ".join(parts)
     if thread.idle is None and thread.task not in shown:
         yield from _frames(thread)
@@ -75,10 +75,12 @@ def _thread(group: Sequence[ThreadStack], shown: set[str]) -> Iterator[str]:
 
 def _task(group: Sequence[TaskStack], threads: dict[int, str]) -> Iterator[str]:
     task = group[0]
-    parts = [_title("task" if task.kind == "asyncio" else f"{task.kind} task", [one.name for one in group])]
+    parts = [
+        _title("task" if task.kind == "asyncio" else f"{escape(task.kind)} task", [one.name for one in group])
+    ]
     if not task.cls.endswith((".Task", "._PyTask")):
         parts.append(_short(task.cls))
-    parts.append(task.state if task.waits_for is None else f"waits for {_waits(task.waits_for)}")
+    parts.append(escape(task.state) if task.waits_for is None else f"waits for {_waits(task.waits_for)}")
     if task.cancelling:
         parts.append("being cancelled")
     if threads.get(task.thread or 0):
