@@ -17,7 +17,7 @@ from processes import ROOT, TARGETS
 from tracepatch_shared.records import FLAG_ASYNC_GENERATOR, FLAG_GENERATOR, FLAG_LIBRARY
 from tracepatch_shared.trace import Node, Trace
 
-COVERED = 0.5
+COVERED = 0.25
 """Part of a nominal sleep that must show as waiting: its timer may have begun before the call did, timers have a
 resolution, and a machine under load takes its time between the two."""
 

@@ -237,11 +237,23 @@ def test_exceptions_show_where_they_were(run: Callable[[Any], Any]) -> None:
             assert one(trace, name).raised == {"type": "ValueError", "message": f"task {number}"}
 
 
+hanging: list[int] = []
+
+
 async def hangs(number: int) -> None:
+    hanging.append(number)
     try:
         await asyncio.sleep(3600)
     finally:
         step(number, "cleaned")
+
+
+async def all_hang(count: int) -> None:
+    """Wait until so many tasks hang, and a while longer."""
+    while len(hanging) < count:
+        await asyncio.sleep(0)
+    hanging.clear()
+    await asyncio.sleep(PAUSE_S)
 
 
 async def gives_up(number: int) -> str:
@@ -255,6 +267,7 @@ async def gives_up(number: int) -> str:
 def test_a_timeout_cancels_what_it_waits_for(run: Callable[[Any], Any]) -> None:
     with bench() as made:
         armed(made)
+        hanging.clear()
         assert run(both(3, 3, gives_up))[1::2] == ["timeout0", "timeout1", "timeout2"]
         traces = made.traces()
     for trace in checked(traces, [["served", ["gives_up", ["hangs", ["step"]], ["step"]]]]):
@@ -274,11 +287,12 @@ async def resists(number: int) -> str:
 
 def test_a_cancelled_task_may_go_on(run: Callable[[Any], Any]) -> None:
     async def main() -> list[Any]:
+        hanging.clear()
         tasks = [
             asyncio.ensure_future(kind(number, resists))
             for number, kind in ((100, unserved), (0, served), (101, unserved), (1, served))
         ]
-        await asyncio.sleep(PAUSE_S)
+        await all_hang(4)
         for task in tasks:
             task.cancel()
         return await asyncio.gather(*tasks)
@@ -296,11 +310,12 @@ def test_a_cancelled_task_may_go_on(run: Callable[[Any], Any]) -> None:
 
 def test_a_task_that_is_cancelled_ends_its_trace(run: Callable[[Any], Any]) -> None:
     async def main() -> list[Any]:
+        hanging.clear()
         tasks = [
             asyncio.ensure_future(kind(number, hangs))
             for number, kind in ((100, unserved), (0, served), (101, unserved), (1, served))
         ]
-        await asyncio.sleep(PAUSE_S)
+        await all_hang(4)
         for task in tasks:
             task.cancel()
         return await asyncio.gather(*tasks, return_exceptions=True)

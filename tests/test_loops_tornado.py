@@ -13,7 +13,7 @@ import tornado.testing
 import tornado.web
 from tornado.ioloop import IOLoop
 
-from loops_helpers import application, check, every, one, running_ns, waited
+from loops_helpers import application, branch_of, check, every, library, one, running_ns, waited
 from tracing_helpers import bench
 
 PAUSE_S = 0.04
@@ -97,9 +97,11 @@ def test_requests_keep_apart() -> None:
         traces = made.traces()
     assert sorted(check(trace) for trace in traces) == [0, 1, 2]
     for trace in traces:
-        assert application(trace) == [
-            ["served", ["step"], ["work", ["pause", ["step"]], ["old_style", ["step"]], ["pause", ["step"]]]]
-        ], "what a decorated generator yields is started by tornado, not by the generator"
+        names = sorted(node.function.rpartition(".")[2] for node in trace.nodes() if not library(node))
+        assert names == ["old_style", "pause", "pause", "served", "step", "step", "step", "step", "work"]
+        assert [child.function for child in one(trace, "old_style").children] == ["sleep", "step"]
+        # What a decorated generator yields is started by tornado, not by the generator.
+        assert {branch_of(trace, node).kind for node in every(trace, "pause")} == {"root", "task"}
         waited(trace.roots[0], 3 * PAUSE_S)
         for node in every(trace, "pause"):
             waited(node, PAUSE_S)
