@@ -391,4 +391,4 @@ def test_a_thread_ends_without_a_hook_and_without_the_trace() -> None:
     finally:
         threading.excepthook = before
     assert seen == [KeyError]
-    assert one(trace, "breaks").raised == {"type": "KeyError", "message": "1"}
+    assert one(trace, "breaks").error == ("KeyError", "1")

@@ -114,6 +114,22 @@ def test_sleeping_tasks_keep_apart_and_their_waiting_is_no_running(run: Callable
     assert running_ns(traces) <= passed
 
 
+def runs_a_loop(number: int) -> list[str]:
+    found = asyncio.run(sleeps(number))
+    return [*found, step(number, "end")]
+
+
+def test_a_plain_function_that_runs_a_whole_loop() -> None:
+    with bench() as made:
+        made.arm(f"{__name__}:runs_a_loop")
+        assert runs_a_loop(1)[-2:] == ["z1", "end1"]
+        trace = made.trace()
+    assert check(trace) == 1
+    slept = [["step"], *[["pause", ["step"]]] * 3, ["step"]]
+    assert application(trace) == [["runs_a_loop", ["sleeps", *slept], ["step"]]]
+    waited(one(trace, "sleeps"), 3 * PAUSE_S)
+
+
 async def locks(number: int, lock: asyncio.Lock) -> str:
     async with lock:
         return await pause(number)
@@ -232,9 +248,9 @@ def test_exceptions_show_where_they_were(run: Callable[[Any], Any]) -> None:
     assert [type(result) for result in results] == [ValueError] * 6
     tree = [["served", ["fails", ["breaks", ["pause", ["step"]]], ["pause", ["step"]]]]]
     for number, trace in enumerate(checked(traces, tree)):
-        assert one(trace, "breaks").raised == {"type": "KeyError", "message": str(number)}
+        assert one(trace, "breaks").error == ("KeyError", str(number))
         for name in ("fails", "served"):
-            assert one(trace, name).raised == {"type": "ValueError", "message": f"task {number}"}
+            assert one(trace, name).error == ("ValueError", f"task {number}")
 
 
 hanging: list[int] = []

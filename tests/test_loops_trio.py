@@ -156,9 +156,9 @@ def test_exceptions_show_where_they_were() -> None:
         traces = made.traces()
     tree = [["served", ["fails", ["breaks", ["pause", ["step"]]], ["pause", ["step"]]]]]
     for number, trace in enumerate(checked(traces, tree)):
-        assert one(trace, "breaks").raised == {"type": "KeyError", "message": str(number)}
+        assert one(trace, "breaks").error == ("KeyError", str(number))
         for name in ("fails", "served"):
-            assert one(trace, name).raised == {"type": "ValueError", "message": f"task {number}"}
+            assert one(trace, name).error == ("ValueError", f"task {number}")
 
 
 async def hangs(number: int) -> None:

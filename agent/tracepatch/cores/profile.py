@@ -310,7 +310,7 @@ class ProfileCore:
             frame.f_trace_lines = True
             self._handles.pop(here(), None)
             self._leaving.pop(here(), None)
-            self._unhook()
+            self._leave_thread()
         return self._handle_hook
 
     @staticmethod
@@ -577,7 +577,11 @@ class ProfileCore:
         """A frame is gone: leave the Context if it was the root, and the thread if nothing that records runs here."""
         if recording.done:
             recording.restore()
-        live = current.get()  # the one around it, perhaps
+        self._leave_thread()
+
+    def _leave_thread(self) -> None:
+        """Unhook this thread if nothing that records runs here: a block around, or the caller of a whole loop."""
+        live = current.get()
         if live is None or live.done or not live.runs_here():
             self._unhook()
 
