@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -131,10 +131,10 @@ def waited(node: Node, seconds: float) -> None:
     assert node.waiting_ns >= COVERED * seconds * 1e9, (node, node.waiting_ns)
 
 
-def run_target(name: str, *args: str, timeout: float = 100.0) -> str:
+def run_target(name: str, *args: str, options: Sequence[str] = (), timeout: float = 100.0) -> str:
     """Run a program of `targets` that checks itself, in a process of its own; return what it printed."""
     done = subprocess.run(
-        [sys.executable, str(TARGETS / name), *args],
+        [sys.executable, *options, str(TARGETS / name), *args],
         env={**os.environ, "PYTHONPATH": str(Path(ROOT) / "tests")},
         capture_output=True,
         text=True,

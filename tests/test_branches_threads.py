@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import tracepatch
-from loops_helpers import application, branch_of, check, every, links, one
+from loops_helpers import application, branch_of, check, every, links, one, run_target
 from tracepatch.recording import current
 from tracepatch_shared.trace import Trace
 from tracing_helpers import bench
@@ -204,6 +204,12 @@ def test_a_pool_that_a_traced_task_fills_serves_others_untraced() -> None:
     assert application(trace) == [["served", ["start", WORK]]]
     assert check(trace) == 1
     assert done == [(None, None)] * 3
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="threads inherit no Context")
+@pytest.mark.parametrize("threads", [True, False])
+def test_a_pool_whose_threads_inherit_the_context_serves_others_untraced(threads: bool) -> None:
+    run_target("branches_inherit.py", str(threads), options=["-X", "thread_inherit_context=1"])
 
 
 def test_what_never_began_does_not_attach_a_stranger_at_its_address() -> None:

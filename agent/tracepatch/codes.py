@@ -69,6 +69,10 @@ SEND: Final = {
 it begins in the other thread."""
 
 
+SERVES_OTHERS: Final = frozenset((("concurrent.futures.thread", "_worker"),))
+"""What threads run that took the Context of whoever started them along (3.14 can be told to), and that serve others."""
+
+
 class Entry:
     """One code object as a trace sees it; made once per table."""
 
@@ -93,6 +97,7 @@ class Entry:
         "plain",
         "recorded",
         "send",
+        "serves_others",
         "spawn",
         "suspends",
     )
@@ -122,6 +127,7 @@ class Entry:
         self.hand_off = HAND_OFF.get((module, code.co_name))
         self.bare = self.hand_off == "fn"
         self.send = SEND.get((module, code.co_name))
+        self.serves_others = (module, code.co_name) in SERVES_OTHERS
         self.optimized = bool(flags & CO_OPTIMIZED)
         self.library = action == LIBRARY
         self.plain = (
@@ -130,6 +136,7 @@ class Entry:
             and self.spawn is None
             and self.hand_off is None
             and self.send is None
+            and not self.serves_others
         )
         """An ordinary function: it comes and goes on top of whatever runs."""
         self.recorded = False

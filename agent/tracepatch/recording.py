@@ -188,6 +188,9 @@ class Recording(Runners):
             return None
         if entry.spawn is not None:
             self._note_spawn(frame, entry.spawn)
+        if entry.serves_others:
+            current.set(None)
+            return None
         if entry.bare or entry.send is not None:
             self._note_send(entry, frame)
         if self.calls >= self._look_at and not self._goes_on():
