@@ -502,7 +502,11 @@ def test_hostile_keys_are_not_compared():
         value = kind()
         for number in range(5):
             value[Key()] = number
+        sparse = kind(value)
+        for key in list(sparse)[:3]:
+            del sparse[key]
         Key.armed = True
+        packed(capture(sparse))
         packed(capture(value, depth=3))
         packed(capture(value.items(), depth=3))
         packed(argument(capturer(), "password", value))
@@ -943,6 +947,31 @@ def test_binary_secrets():
     one = capturer("repr")
     argument(one, "password", b"\xff\x00abc\n")
     assert one.value([b"\xff\x00abc\n"]) == "[b'[redacted]']"
+
+
+def test_what_was_shown_is_hidden_once_it_is_known_to_be_secret():
+    one = capturer()
+    value = {"text": SECRET, "list": ["a", SECRET], "number": 123456, SECRET: 1}
+    for _ in range(3):
+        assert one.value(value) == value
+        assert arguments(one, {"text": SECRET, "number": 123456}) == [SECRET, 123456]
+        assert returned(one, "f", SECRET) == SECRET
+        assert one.value({SECRET: 1}) == {SECRET: 1}
+    argument(one, "password", SECRET)
+    argument(one, "pin", 123456)
+    plain = [one.value(value), arguments(one, {"text": SECRET, "number": 123456}), returned(one, "f", SECRET)]
+    assert SECRET not in shown(plain)
+    assert SECRET not in shown(one.value({SECRET: 1}))
+    assert "123456" not in json.dumps(to_json(plain))
+
+
+def test_secrets_of_one_argument_are_hidden_in_the_next():
+    one = capturer()
+    assert arguments(one, {"text": SECRET, "other": 1}) == [SECRET, 1]
+    assert arguments(one, {"form": {"password": SECRET}, "text": SECRET}) == [
+        {"password": Mark("redacted", {"type": "str"})},
+        Mark("redacted", {"type": "str"}),
+    ]
 
 
 def test_names_in_pairs_are_not_remembered():
