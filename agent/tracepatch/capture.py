@@ -132,7 +132,7 @@ class Capturer:
                 if not self._harmless(entry, values):
                     return self._hidden(names, values)
                 if self._repr:
-                    return [self.value(values[name]) for name in names]
+                    return [self._shown(values[name]) for name in names]
             redactor = self._redactor
             shown: list[Plain] = []
             for name in names:
