@@ -378,9 +378,10 @@ def test_collect_takes_prefixes_and_fetches_lost_pieces_again(fake_agent: Start)
         lossy(message, to)
 
     agent._send = send
-    with Client() as reached, reached.collect(trace_ids=[wanted[:7]]) as collected:
+    with Client(operator="ann@desk") as reached, reached.collect(trace_ids=[wanted[:7]]) as collected:
         (trace,) = of(list(collected), TraceFinished)
     assert (trace.trace_id, trace.data.count(b";"), dropped) == (wanted, 4, [2])
+    assert {message["operator"] for message in agent.of("collect")} == {"ann@desk"}
 
 
 def test_collect_takes_pieces_that_come_before_the_list(fake_agent: Start):

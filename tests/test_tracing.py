@@ -338,3 +338,21 @@ def test_a_signal_handlers_exception_passes_through() -> None:
         signal.signal(signal.SIGALRM, old)
         del holder.spin
         current.set(None)
+
+
+def test_bytes_that_are_packed_in_several_batches_count_once() -> None:
+    def many() -> None:
+        for _ in range(2_500):
+            kinds.leaf(1)
+
+    holder: Any = kinds
+    holder.many = many
+    try:
+        with bench() as made:
+            made.arm("targets.kinds:many")
+            kinds.many()  # type: ignore[attr-defined]
+            (recording,) = made.tracing.recordings
+            pieces = made.tracing.drain()
+        assert 0 <= sum(len(piece.data) for piece in pieces) - recording.packed_bytes < 300  # the END record
+    finally:
+        del holder.many

@@ -296,6 +296,7 @@ class Tracing:
             self._pack = packer()
         pack = self._pack
         chunk = bytearray()
+        counted = 0
         if not live.announced:
             live.announced = True
             chunk += pack(live.writer.head(self._head(recording, live)))
@@ -305,7 +306,8 @@ class Tracing:
             self._spent_ns += len(batch) * self.core.cost_ns()[0]
             for record in live.writer.records(batch):
                 chunk += pack(record)
-            recording.packed(len(chunk))
+            recording.packed(len(chunk) - counted)
+            counted = len(chunk)
             ends = done and not recording.events
             if not done and not recording.events and live.watch.due(quiet=not batch):
                 chunk += pack(self._lines(recording, live))
@@ -318,6 +320,7 @@ class Tracing:
                 live.meta["calls"] = recording.calls
                 yield Piece(live.probe, live.trace_id, live.meta, bytes(chunk), end)
                 chunk.clear()
+                counted = 0
             if ends:
                 recording.forget()
                 return

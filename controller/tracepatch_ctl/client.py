@@ -242,7 +242,9 @@ class Client(Reach):
         if not lines and first is None:
             raise self.nobody()
         spool = () if first is None else chain([first], left)
-        collection = Collection(lines, probe_ids=probe_ids, trace_ids=trace_ids, spool=spool, open=open)
+        collection = Collection(
+            lines, probe_ids=probe_ids, trace_ids=trace_ids, spool=spool, open=open, operator=self.operator
+        )
         self._open.append(collection)
         return collection
 

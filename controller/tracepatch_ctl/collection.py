@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
+from typing import Any
 
 import zmq
 
@@ -41,14 +42,20 @@ class Collection:
         trace_ids: Sequence[str] | None = None,
         spool: Iterable[Spooled] = (),
         open: bool = False,
+        operator: str | None = None,
     ) -> None:
-        """`open`: the traces that still record, as they stand, instead of the finished ones."""
+        """`operator` is who asks, for the agents' audit; `open`: the traces that still record, as they stand, instead of the finished ones."""
         self.found = 0
         """Traces that were delivered."""
         self._lines = lines
         self._probes, self._traces = probe_ids, trace_ids
         self._spool = spool
         self._open = open
+        self._base = {
+            "type": "collect",
+            **({"operator": operator} if operator else {}),
+            **({"open": True} if open else {}),
+        }
         self._owner: dict[str, Line | Spooled] = {}
         self._acknowledged: set[Line] = set()
         self._events = self._run()
@@ -88,16 +95,15 @@ class Collection:
         # Agents know whole ids only: where a prefix is among them everything is fetched and the rest left out here.
         exact = all(is_id(one) for one in (*(self._probes or ()), *(self._traces or ())))
         request = {
-            "type": "collect",
+            **self._base,
             "probe_ids": list(self._probes) if exact and self._probes is not None else None,
             "trace_ids": list(self._traces) if exact and self._traces is not None else None,
-            **({"open": True} if self._open else {}),
         }
         poller = zmq.Poller()
         suppliers: dict[object, _Supplier] = {}
         for line in self._lines:
             suppliers[line.socket] = _Supplier(
-                line, line.send(request), time.monotonic() + COLLECT_S, open=self._open
+                line, line.send(request), time.monotonic() + COLLECT_S, self._base, open=self._open
             )
             poller.register(line.socket, zmq.POLLIN)
         while suppliers:
@@ -170,7 +176,9 @@ class Collection:
 class _Supplier:
     """One agent while its traces come."""
 
-    def __init__(self, line: Line, request: int, patience: float, *, open: bool) -> None:
+    def __init__(
+        self, line: Line, request: int, patience: float, base: dict[str, Any], *, open: bool
+    ) -> None:
         self.line = line
         self.request = request
         self.patience = patience
@@ -180,6 +188,7 @@ class _Supplier:
         self.faults = 0
         self.metas: dict[str, TraceMeta] = {}
         self.ready: deque[tuple[Assembly, bool]] = deque()
+        self._base = base
         self._open = open
         self._intake = Intake()
         self._owed: set[str] | None = None
@@ -208,8 +217,7 @@ class _Supplier:
                 return
             if not trace.whole and not trace.asked_again:
                 trace.asked_again = True
-                again = {"type": "collect", "probe_ids": None, "trace_ids": [trace.trace_id]}
-                self.line.send({**again, "open": True} if self._open else again)
+                self.line.send({**self._base, "probe_ids": None, "trace_ids": [trace.trace_id]})
             elif trace.whole or kind == "finished":
                 self._intake.close(trace)
                 self._owed.discard(trace.trace_id)

@@ -26,6 +26,7 @@ class Harvest:
         self.cut_off = 0
         self._post = post
         self._probe_id: str = probe["probe_id"]
+        self._collect = {"type": "collect", "operator": probe["operator"]}
         self._count: int = probe["count"]
         self._live: bool = probe["live"]
         self._per_agent = per_agent
@@ -86,7 +87,7 @@ class Harvest:
         if not member.collect:
             member.fetch_until = time.monotonic() + FETCH_S
             member.collect = member.line.send(
-                {"type": "collect", "probe_ids": [self._probe_id], "trace_ids": None}
+                {**self._collect, "probe_ids": [self._probe_id], "trace_ids": None}
             )
 
     def fetch_again(self, member: Member, trace: Assembly) -> None:
@@ -94,7 +95,7 @@ class Harvest:
         if not trace.asked_again:
             trace.asked_again = True
             trace.give_up_at = time.monotonic() + FETCH_S
-            member.line.send({"type": "collect", "probe_ids": None, "trace_ids": [trace.trace_id]})
+            member.line.send({**self._collect, "probe_ids": None, "trace_ids": [trace.trace_id]})
 
     def acknowledge(self, trace_id: str) -> None:
         """Tell the agent that it may forget the trace."""
