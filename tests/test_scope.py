@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import io
 import json
@@ -328,15 +329,24 @@ def test_a_conflict_is_said_once_and_the_block_runs(recordings, monkeypatch, cap
 
 @pytest.mark.parametrize("where", ["start", "stop", "records"])
 def test_an_error_of_ours_never_reaches_the_block(recordings, monkeypatch, caplog, where):
-    def fail(self, *args):
-        raise RuntimeError("bug")
-
-    monkeypatch.setattr(FakeRecording, where, fail)
+    monkeypatch.setattr(
+        FakeRecording, where, functools.partial(int, "no number")
+    )  # raises with no frame of others
     monkeypatch.setattr(scope_module, "_said", set())
     with pytest.raises(KeyError), trace(cache=False) as t:
         raise KeyError("the application's own")
     assert t.roots == []
     assert "error of tracepatch" in caplog.text
+
+
+@pytest.mark.parametrize("where", ["start", "stop", "records"])
+def test_what_a_signal_handler_raises_reaches_the_application(recordings, monkeypatch, where):
+    def interrupted(self, *args):
+        raise ValueError("soft time limit")
+
+    monkeypatch.setattr(FakeRecording, where, interrupted)
+    with pytest.raises(ValueError, match="soft time limit"), trace(cache=False):
+        pass
 
 
 def test_entered_again_it_goes_on(recordings):

@@ -561,3 +561,15 @@ def test_an_exception_says_where_it_went_no_further():
     }
     again = Trace.from_json(trace.to_json())
     assert [node.caught_by for node in again.nodes()] == [node.caught_by for node in trace.nodes()]
+
+
+def test_what_a_signal_handler_raises_while_a_trace_is_read_is_not_a_malformed_record() -> None:
+    class Interrupted(list):
+        def __getitem__(self, index):
+            raise ValueError("soft time limit")
+
+    reader = TraceReader()
+    with pytest.raises(ValueError, match="soft time limit"):
+        reader.record(Interrupted())
+    reader.record([])
+    assert reader.ignored == 1

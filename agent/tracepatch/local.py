@@ -56,10 +56,13 @@ class LocalRecording:
         self._core.acquire()
         try:
             self._core.begin_inside(self._recording, frame)
+            self._token = current.set(self._recording)
         except BaseException:
+            self._recording.restore()
+            self._recording.end(records.TRIPPED, "interrupted")
+            self._core.end_inside(self._recording, frame)
             self._core.release()
             raise
-        self._token = current.set(self._recording)
 
     def stop(self) -> None:
         """Record nothing more; idempotent."""
@@ -67,15 +70,20 @@ class LocalRecording:
         if token is None:
             return
         recording = self._recording
-        if current.get() is recording:
-            # Not when it ends in another Context than it began in, or before a block that began inside it.
-            before = self._before
-            while before is not None and before.done:
-                before = before.outer
-            current.set(before)
-        recording.end(records.TRIPPED if recording.full else records.COMPLETE, recording.reason)
-        self._core.end_inside(recording, self._caller())
-        self._core.release()
+        try:
+            if current.get() is recording:
+                # Not when it ends in another Context than it began in, or before a block that began inside it.
+                before = self._before
+                while before is not None and before.done:
+                    before = before.outer
+                current.set(before)
+        finally:  # a signal handler may raise anywhere here
+            try:
+                recording.end(records.TRIPPED if recording.full else records.COMPLETE, recording.reason)
+                self._core.end_inside(recording, self._caller())
+            finally:
+                recording.end(records.TRIPPED, "interrupted")
+                self._core.release()
 
     def pause(self) -> None:
         """Let go of the Context: a generator that records itself hands out an item."""

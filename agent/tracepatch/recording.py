@@ -61,7 +61,7 @@ class Recording(Runners):
 
     __slots__ = (
         "_arguments", "_capturer", "_codes", "_emit", "_look_at", "_max_bytes", "_max_calls", "_suspensions",
-        "_to_end", "_wake", "_weight_seen", "delegates", "done", "ended_ns", "full", "known", "limits", "local", "on_end",
+        "_wake", "_weight_seen", "delegates", "done", "ended_ns", "full", "known", "limits", "local", "on_end",
         "on_hand_off", "on_send", "option", "outer", "packed_bytes", "reason", "root_node", "sent", "started_at_ns",
         "started_ns", "status", "straight", "threads", "unstarted",
     )  # fmt: skip
@@ -88,7 +88,6 @@ class Recording(Runners):
         self.limits = limits
         self.done = False
         """Nothing is recorded any more; set once, by whoever ends the trace."""
-        self._to_end = [True]
         self.full = False
         """An ending limit has tripped: no new calls, but open nodes are followed to their end."""
         self.reason: str | None = None
@@ -263,6 +262,11 @@ class Recording(Runners):
             outer.resume(frame_id)
         super().resume(frame_id)
 
+    @property
+    def left(self) -> bool:
+        """The root's frame has ended; if this is not done soon, a signal handler has raised just then."""
+        return self.root_node is not None and not self.open
+
     def follows(self, frame_id: int) -> bool:
         """Tell whether the end of this frame matters."""
         outer = self.outer
@@ -315,20 +319,24 @@ class Recording(Runners):
             self.end(TRIPPED, self.reason)
 
     def end(self, status: str, reason: str | None) -> None:
-        """Record nothing from now on; idempotent, any thread."""
-        try:
-            self._to_end.pop()  # atomic: of two threads that end it, one does
-        except IndexError:
+        """Record nothing from now on; idempotent, any thread: of two that come together both may do it."""
+        if self.done:
             return
-        self.status = status
-        self.reason = reason
-        self.ended_ns = perf_counter_ns()
-        self.unstarted = len(self.spawned) + sum(item() is not None for item, _ in list(self.sent.values()))
-        on_end = self.on_end
-        self.done = True
-        if on_end is not None:
-            on_end(self)
-        self._wake()
+        try:
+            self.status = status
+            self.reason = reason
+            self.ended_ns = perf_counter_ns()
+            self.unstarted = len(self.spawned) + sum(
+                item() is not None for item, _ in list(self.sent.values())
+            )
+        finally:  # a signal handler may raise anywhere here, and perhaps nobody ends it a second time
+            on_end = self.on_end
+            self.done = True
+            try:
+                if on_end is not None:
+                    on_end(self)
+            finally:
+                self._wake()
 
     def forget(self) -> None:
         """Let go of all but `done`: copies of the Context may keep this object for as long as they like."""

@@ -25,6 +25,7 @@ from tracepatch_shared.limits import Capture, Limits
 
 from . import cache as cache_folder
 from .calltree import NOTHING, Result, TraceNode, json_lines, lines
+from .containment import ours
 from .wrapping import FunctionT, wrapped
 
 if TYPE_CHECKING:
@@ -187,7 +188,10 @@ class trace:  # noqa: N801 - the name that users write
             self._recording = recording
         except Conflict as conflict:
             _say_once(f"trace() records nothing: {conflict}")
-        except Exception:  # noqa: BLE001 - contained: the block runs on untraced
+        except BaseException as error:  # contained: the block runs on untraced
+            if not ours(error):
+                self._entered -= 1  # a signal handler's: the block does not begin
+                raise
             _say_once("trace() records nothing because of an error of tracepatch", with_traceback=True)
 
     def _end(self) -> None:
@@ -206,7 +210,10 @@ class trace:  # noqa: N801 - the name that users write
                 self._save()
             finally:
                 current.set(outer)
-        except Exception:  # noqa: BLE001 - contained: the block's own outcome stands
+        except BaseException as error:  # contained: the block's own outcome stands
+            if not ours(error):
+                recording.stop()  # a signal handler may have raised as it was entered
+                raise
             self._recording = None
             _say_once("trace() lost a trace because of an error of tracepatch", with_traceback=True)
 

@@ -56,7 +56,19 @@ class Piece:
 class _Live:
     """One recording and what turns it into a stream."""
 
-    __slots__ = ("announced", "ended", "ends", "meta", "probe", "recording", "trace_id", "watch", "writer")
+    __slots__ = (
+        "announced",
+        "calls",
+        "ended",
+        "ends",
+        "meta",
+        "probe",
+        "recording",
+        "slot",
+        "trace_id",
+        "watch",
+        "writer",
+    )
 
     def __init__(self, probe: Probe, recording: Recording, target: str) -> None:
         self.probe = probe
@@ -65,6 +77,10 @@ class _Live:
         self.writer = Writer(recording.started_ns)
         self.announced = False
         self.watch = standing.Watch(live=probe.live)
+        self.slot = True
+        """It occupies one of its probe's slots."""
+        self.calls = -1
+        """As many as when `expire` looked last."""
         self.meta: dict[str, Any] = {"target": target, "started_at_ns": recording.started_at_ns}
 
 
@@ -80,6 +96,7 @@ class _Trigger:
         self.names: dict[int, str] = {}
         self._tracing = tracing
         self._codes: CodeTable | None = None
+        self._missing = (0, 0)
 
     def aim(self, functions: Iterable[Function]) -> None:
         """Set the trigger on functions that it is not set on yet (agent thread, or the thread that imports)."""
@@ -121,12 +138,42 @@ class _Trigger:
         except IndexError:
             probe.passed_over += 1
             return False
+        permits: list[None] = []
+        recording: Recording | None = None
+        begun = False
         try:
-            probe.permits.pop()
+            permits.append(probe.permits.pop())
+            recording = self._recording()
+            tracing.recordings[recording] = _Live(probe, recording, self.names.get(id(code), code.co_name))
+            begun = tracing.core.begin(recording, code, frame)
         except IndexError:
-            probe.slots.append(slot)
-            probe.passed_over += 1
-            return False
+            if permits:
+                raise
+        finally:
+            if not begun:  # also when a signal handler has raised
+                if recording is not None:
+                    tracing.recordings.pop(recording, None)
+                probe.slots.append(slot)
+                probe.permits.extend(permits)
+                probe.passed_over += 1
+        if begun:
+            tracing.wake()
+        return begun
+
+    def make_up(self, live: list[_Live]) -> None:
+        """Put back slots and permits that were taken when a signal handler raised, seen missing twice (agent thread)."""
+        probe = self.probe
+        missing = (
+            probe.limits.concurrent - sum(item.slot for item in live) - len(probe.slots),
+            probe.count - probe.kept - len(live) - len(probe.permits),
+        )
+        if missing == self._missing:
+            probe.slots.extend([None] * missing[0])
+            probe.permits.extend([None] * missing[1])
+        self._missing = missing
+
+    def _recording(self) -> Recording:
+        probe, tracing = self.probe, self._tracing
         capturer = Capturer(probe.capture, Redactor(tracing.policy.redaction))
         if self._codes is None:
             self._codes = CodeTable(tracing.scope(probe, self.functions), tracing.core.prepare)
@@ -141,20 +188,7 @@ class _Trigger:
             threads=probe.threads,
         )
         recording.on_end = tracing.ended
-        live = _Live(probe, recording, self.names.get(id(code), code.co_name))
-        tracing.recordings[recording] = live
-        begun = False
-        try:
-            begun = tracing.core.begin(recording, code, frame)
-        finally:
-            if not begun:
-                tracing.recordings.pop(recording, None)
-                probe.slots.append(slot)
-                probe.permits.append(None)
-                probe.passed_over += 1
-        if begun:
-            tracing.wake()
-        return begun
+        return recording
 
 
 class Tracing:
@@ -257,17 +291,29 @@ class Tracing:
     def ended(self, recording: Recording) -> None:
         """A recording is done (any thread): its slot is free again."""
         live = self.recordings.get(recording)
-        self.core.ended(recording)
-        if live is not None:
-            live.probe.slots.append(None)
+        try:
+            self.core.ended(recording)
+        finally:
+            if live is not None and live.slot:
+                live.slot = False
+                live.probe.slots.append(None)
 
     def expire(self, now_ns: int | None = None) -> None:
-        """End the traces that have recorded for longer than they may; they go out as they stand."""
+        """End the traces that have recorded for longer than they may, and those that a signal handler has cut off.
+
+        They go out as they stand.
+        """
         now = perf_counter_ns() if now_ns is None else now_ns
-        for recording in list(self.recordings):
-            if not recording.done and now - recording.started_ns > recording.limits.max_duration_s * 1e9:
+        for recording, live in list(self.recordings.items()):
+            if recording.done:
+                continue
+            if now - recording.started_ns > recording.limits.max_duration_s * 1e9:
                 recording.fill("max_duration_s")
                 recording.end(records.TRIPPED, "max_duration_s")
+            elif live.calls == recording.calls and (recording.left or self.core.lost(recording)):
+                recording.fill("interrupted")
+                recording.end(records.TRIPPED, "interrupted")
+            live.calls = recording.calls
 
     def trip(self, probe: Probe, reason: str) -> None:
         """End the live traces of a probe now."""
@@ -285,6 +331,8 @@ class Tracing:
         pieces: list[Piece] = []
         for recording, live in list(self.recordings.items()):
             pieces.extend(self._drain(recording, live))
+        for trigger in self._triggers.values():
+            trigger.make_up([live for live in self.recordings.values() if live.probe is trigger.probe])
         if self._acquired:
             rate = self.core.rate() if self.recordings else 0.0
             self._others = rate * self.core.cost_ns()[1] / 1e9
@@ -314,6 +362,8 @@ class Tracing:
             if ends:
                 chunk += pack(self._end(recording, live))
                 del self.recordings[recording]
+                if live.slot:  # a signal handler raised as `ended` was entered
+                    live.probe.slots.append(None)
                 live.probe.kept += 1
             if ends or len(chunk) >= CHUNK_BYTES or (chunk and not recording.events):
                 end = (recording.status, recording.reason) if ends else None

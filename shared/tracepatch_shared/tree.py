@@ -11,6 +11,7 @@ that is cut off gives the tree up to there.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ from .values import Mark, shallow
 __all__ = ["Branch", "Code", "Node", "Trace", "TraceReader", "iter_json"]
 
 _CONTAINERS = (list, dict, tuple, Mark)
+_HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
 class _Stack:
@@ -116,7 +118,9 @@ class TraceReader:
             do = self._do.get(record[0])
             if do is not None:
                 do(record)
-        except (IndexError, KeyError, TypeError, ValueError, AttributeError):
+        except (IndexError, KeyError, TypeError, ValueError, AttributeError) as error:
+            if _raised_elsewhere(error):
+                raise  # in a process that reads its own trace: a signal handler's
             self.ignored += 1
 
     @property
@@ -451,3 +455,10 @@ def _text(value: Any) -> str:
 
 def _int(value: Any) -> int:
     return value if type(value) is int else 0
+
+
+def _raised_elsewhere(error: BaseException) -> bool:
+    innermost = error.__traceback__
+    while innermost is not None and innermost.tb_next is not None:
+        innermost = innermost.tb_next
+    return innermost is not None and not innermost.tb_frame.f_code.co_filename.startswith(_HERE)

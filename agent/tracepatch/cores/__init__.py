@@ -68,6 +68,9 @@ class Core(Protocol):
     def ended(self, recording: Recording) -> None:
         """A recording is done (any thread)."""
 
+    def lost(self, recording: Recording) -> bool:
+        """Tell whether the end of this recording will not be seen."""
+
     def settle(self) -> bool:
         """Turn the interpreter's events off if nothing records any more; return whether they are still on."""
 

@@ -11,8 +11,10 @@ that raises raises in the application, so each contains its own errors and lets 
 3.13.0 allows 2^24 `set_events` calls in a process's life, so they are toggled per burst of traces, never per await.
 
 Concurrency: callbacks run on application threads and take no lock. Global events are turned on by the application
-thread that begins the first recording, off by the agent thread; `_gate` is only ever *tried* by application threads,
-so that none waits: whoever finds it taken passes the task over. Masks are computed from the tables, set, and computed
+thread that begins the first recording, off by the agent thread; `_gate` is only ever *tried* by triggers, so that no
+task waits: whoever finds it taken passes the task over. It is a dictionary that says whose turn it is, no lock: a
+signal handler may raise right after a lock was taken, before anybody knows that it was. What gives it back calls
+nothing, so that no handler runs in there. Masks are computed from the tables, set, and computed
 again, so that two threads that change one code object's mask agree in the end.
 """
 
@@ -30,7 +32,6 @@ from tracepatch_shared.errors import Conflict
 from ..codes import SUSPENDS, Entry
 from ..containment import ours, take
 from ..delegation import delegates
-from ..primitives import lock
 from ..recording import Recording, current, receive, recorded_ns
 from . import Trigger
 
@@ -50,22 +51,6 @@ _SAMPLE_S = 0.005
 """How long `rate` counts events."""
 
 
-class _Closed:
-    """Holds a gate for at most a second's wait; `contextlib` would show in the tree of a block around this one."""
-
-    __slots__ = ("_gate", "_taken")
-
-    def __init__(self, gate: Any) -> None:
-        self._gate = gate
-
-    def __enter__(self) -> None:
-        self._taken = self._gate.acquire(timeout=1.0)
-
-    def __exit__(self, *_error: object) -> None:
-        if self._taken:
-            self._gate.release()
-
-
 class MonitoringCore:
     """See the module; one object per process."""
 
@@ -75,7 +60,7 @@ class MonitoringCore:
     def __init__(self) -> None:
         self._tool = -1
         self._users = 0
-        self._gate = lock()
+        self._gate: dict[str, object] = {}
         self._on = False
         self._live: set[Recording] = set()
         self._aimed: dict[int, tuple[CodeType, list[Trigger]]] = {}
@@ -95,7 +80,10 @@ class MonitoringCore:
     # ---- tool id ------------------------------------------------------------------------------------------------
 
     def acquire(self) -> None:
-        with self._closed():  # the agent's thread and blocks of `trace()` on any other may come together
+        me = object()
+        gate = self._gate
+        try:
+            self._wait(me)  # the agent's thread and blocks of `trace()` on any other may come together
             if self._users == 0:
                 self._tool = self._occupy()
                 register = monitoring.register_callback
@@ -107,17 +95,45 @@ class MonitoringCore:
                 register(self._tool, events.PY_THROW, self._on_throw)
                 register(self._tool, events.LINE, self._on_line)
             self._users += 1
+        except BaseException:
+            if self._users == 0 and _NAME in map(monitoring.get_tool, range(6)):
+                self._tool = self._occupy()
+                self._all_off()
+            raise
+        finally:
+            if gate and gate["turn"] is me:
+                del gate["turn"]
 
     def release(self) -> None:
-        with self._closed():
+        me = object()
+        gate = self._gate
+        try:
+            self._wait(me)
             self._users = max(0, self._users - 1)
             if self._users == 0 and self._tool >= 0:
-                self._all_off()
+                try:
+                    self._all_off()
+                except BaseException:  # a signal handler's: nothing of ours may stay for that
+                    if self._tool >= 0:
+                        self._all_off()
+                    raise
+        finally:
+            if gate and gate["turn"] is me:
+                del gate["turn"]
+
+    def _wait(self, me: object) -> None:
+        """Take the gate after at most a second: who holds it does so for microseconds."""
+        until = perf_counter() + 1.0
+        while self._gate.setdefault("turn", me) is not me and perf_counter() < until:
+            sleep(0)
 
     @staticmethod
     def _occupy() -> int:
+        taken = [monitoring.get_tool(tool) for tool in range(6)]
+        if _NAME in taken:
+            return taken.index(_NAME)  # a signal handler has raised when it was taken
         for tool in _PREFERRED:
-            if monitoring.get_tool(tool) is None:
+            if taken[tool] is None:
                 try:
                     monitoring.use_tool_id(tool, _NAME)
                 except ValueError:
@@ -136,8 +152,8 @@ class MonitoringCore:
         self._touched.clear()
         self._watched.clear()
         self._receiving.clear()
-        monitoring.set_events(tool, 0)
         self._on = False
+        monitoring.set_events(tool, 0)
         for event in (
             events.PY_START,
             events.PY_RETURN,
@@ -148,8 +164,8 @@ class MonitoringCore:
             events.LINE,
         ):
             monitoring.register_callback(tool, event, None)
-        monitoring.free_tool_id(tool)
         self._tool = -1
+        monitoring.free_tool_id(tool)
 
     def clean(self) -> dict[str, Any]:
         mine = [tool for tool in range(6) if monitoring.get_tool(tool) == _NAME]
@@ -230,11 +246,11 @@ class MonitoringCore:
     # ---- recording ----------------------------------------------------------------------------------------------
 
     def begin(self, recording: Recording, code: CodeType, frame: FrameType) -> bool:
-        if not self._turn_on(recording):
-            return False
-        current.set(recording)
-        recording.on_send = self._expect
         try:
+            if not self._turn_on(recording):
+                return False
+            current.set(recording)
+            recording.on_send = self._expect
             root = recording.root_node = recording.start_frame(code, frame)
             if root is not None and root.entry.suspends and not root.entry.coroutine:
                 self._rooted = True
@@ -242,8 +258,8 @@ class MonitoringCore:
         except BaseException as error:
             # Without its root the trace would go on with whatever this Context runs next.
             recording.done = True
-            current.set(recording.outer)
             self._live.discard(recording)
+            recording.restore()
             if type(error) is RecursionError:
                 return False  # the stack is at its end here
             raise
@@ -254,48 +270,63 @@ class MonitoringCore:
         return True
 
     def begin_inside(self, recording: Recording, frame: FrameType) -> None:
-        for _ in range(1000):
-            if self._turn_on(recording):
-                break
-            sleep(0)
-        else:
-            raise Conflict("another thread is turning tracing on or off and does not end")
-        host = frame
-        while (
-            host.f_back is not None
-            and host.f_code.co_flags & SUSPENDS
-            and host.f_back.f_code.co_flags & SUSPENDS
-        ):
-            host = host.f_back
-        recording.on_send = self._expect
-        recording.host(recording.entry(host), host)
+        try:
+            for _ in range(1000):
+                if self._turn_on(recording):
+                    break
+                sleep(0)
+            else:
+                raise Conflict("another thread is turning tracing on or off and does not end")
+            host = frame
+            while (
+                host.f_back is not None
+                and host.f_code.co_flags & SUSPENDS
+                and host.f_back.f_code.co_flags & SUSPENDS
+            ):
+                host = host.f_back
+            recording.on_send = self._expect
+            recording.host(recording.entry(host), host)
+        except BaseException:
+            self._live.discard(recording)
+            raise
 
     def end_inside(self, recording: Recording, frame: FrameType) -> None:  # noqa: ARG002 - the other core needs it
         self._live.discard(recording)
         self.settle()
 
     def _turn_on(self, recording: Recording) -> bool:
-        if not self._gate.acquire(False):
-            return False
+        me = object()
+        gate = self._gate
         try:
-            if self._tool < 0:
-                return False  # released while the trigger was on its way
+            if gate.setdefault("turn", me) is not me or self._tool < 0:
+                return False  # taken, or released while the trigger was on its way
             self._live.add(recording)
             if not self._on:
-                monitoring.set_events(self._tool, _GLOBAL)
-                self._on = True
+                self._on = True  # first: a signal handler may raise when the events are set
                 self.toggles += 1
+                monitoring.set_events(self._tool, _GLOBAL)
         finally:
-            self._gate.release()
+            if gate and gate["turn"] is me:
+                del gate["turn"]
         return True
 
     def ended(self, recording: Recording) -> None:
         self._live.discard(recording)
 
+    def lost(self, recording: Recording) -> bool:  # noqa: ARG002 - an exception in a callback takes no event away
+        return False
+
     def settle(self) -> bool:
-        if self._live or not self._on:
-            return self._on
-        with self._closed():
+        if not self._on:
+            return False
+        # A signal handler may have raised as `ended` was entered.
+        self._live.difference_update([recording for recording in list(self._live) if recording.done])
+        if self._live:
+            return True
+        me = object()
+        gate = self._gate
+        try:
+            self._wait(me)
             if not self._live:
                 self._on = False
                 self.toggles += 1
@@ -311,11 +342,10 @@ class MonitoringCore:
                 self._inner.clear()
                 self._rooted = False
                 self._count_heeded()
+        finally:
+            if gate and gate["turn"] is me:
+                del gate["turn"]
         return self._on
-
-    def _closed(self) -> _Closed:
-        """Hold the gate; whoever waits here waits for microseconds, application threads never do."""
-        return _Closed(self._gate)
 
     # ---- callbacks, on application threads ----------------------------------------------------------------------
 
@@ -529,7 +559,7 @@ class MonitoringCore:
     # ---- fork ---------------------------------------------------------------------------------------------------
 
     def after_fork_in_child(self) -> None:
-        self._gate = lock()
+        self._gate = {}
         for recording in list(self._live):
             recording.done = True
         self._live.clear()

@@ -191,20 +191,31 @@ class ProfileCore:
             return False  # released while the trigger was on its way
         recording.on_hand_off = self._hand_off
         recording.on_send = self._expect
-        self._live.add(recording)
-        current.set(recording)
-        outer = recording.outer
-        if outer is not None and outer.follows(id(frame)):
-            recording.outer = None  # the hook of a block around this one has told it already
-        root = recording.root_node = recording.start_frame(frame.f_code, frame)
-        recording.outer = outer
+        try:
+            self._live.add(recording)
+            current.set(recording)
+            outer = recording.outer
+            if outer is not None and outer.follows(id(frame)):
+                recording.outer = None  # the hook of a block around this one has told it already
+            root = recording.root_node = recording.start_frame(frame.f_code, frame)
+            recording.outer = outer
+            if root is not None:
+                self._prepare_loop()
+                self._follow(frame)
+        except BaseException:
+            # A signal handler's: without its root the trace would go on with whatever this Context runs next.
+            recording.done = True
+            self._not_begun(recording)
+            self._unhook()
+            raise
         if root is None:
-            recording.restore()
-            self._live.discard(recording)
+            self._not_begun(recording)
             return False
-        self._prepare_loop()
-        self._follow(frame)
         return True  # the thread is hooked when the inserted call ends; what the trigger calls is nobody's
+
+    def _not_begun(self, recording: Recording) -> None:
+        recording.restore()
+        self._live.discard(recording)
 
     def begin_inside(self, recording: Recording, frame: FrameType) -> None:
         other = gettrace()
@@ -245,7 +256,25 @@ class ProfileCore:
     def ended(self, recording: Recording) -> None:
         self._live.discard(recording)
 
+    def lost(self, recording: Recording) -> bool:
+        """A signal handler that raises as a hook is entered takes it off the thread before any code of ours runs.
+
+        Then a runner is current on a thread on which its frame is no more. Greenlets leave threads with all frames.
+        """
+        if "greenlet" in sys.modules:
+            return False
+        running = [(thread, runner, runner.stack[0]) for thread, runner in list(recording.current.items())]
+        stacks = sys._current_frames() if running else {}
+        for thread, runner, root in running:
+            frame = stacks.get(thread)
+            while frame is not None and id(frame) != root.frame_id:
+                frame = frame.f_back
+            if frame is None and recording.current.get(thread) is runner and root in runner.stack:
+                return True
+        return False
+
     def settle(self) -> bool:
+        self._live.difference_update([recording for recording in list(self._live) if recording.done])
         if self._live:
             self._prepare_loop()
             return True
