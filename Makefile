@@ -16,12 +16,14 @@ python := $(VENV)/bin/python
 pip := $(python) -m pip --quiet --quiet --disable-pip-version-check install
 
 .PHONY: help demo test lint format bench bench-here bench-readme bench-stacks bench-stacks-here soak soak-all test-all
-.PHONY: oracle oracle-here oracle-faults wheel clean
+.PHONY: oracle oracle-here oracle-faults cpython-suites signals wheel clean
 
 help:
 	@echo 'make demo       start a small server, trace two of its requests, leave nothing behind'
 	@echo 'make test       the tests (ARGS=... goes to pytest)'
 	@echo 'make test-all   the tests on every CPython 3.10-3.14 found here'
+	@echo 'make cpython-suites  CPython'"'"'s own tests with every test method traced, on every CPython found here'
+	@echo 'make signals    exceptions of 4000 signal handlers pass a traced loop, on every CPython found here'
 	@echo 'make lint       ruff and mypy (make format repairs what can be repaired)'
 	@echo 'make oracle     compare random programs with a reference recorder (PROGRAMS=20000) on every CPython found here'
 	@echo 'make bench      what tracing costs, beside other tracers, on every CPython found here'
@@ -36,6 +38,19 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.test
 	@$(python) -m pytest $(WORKERS) $(ARGS)
+
+signals:
+	@TRACEPATCH_SIGNALS=2000 bash .ci/every signals-here
+
+signals-here: $(VENV)/.test
+	@$(python) -m pytest tests/test_interference_signals.py -q $(ARGS)
+
+cpython-suites:
+	@bash .ci/every cpython-suites-here
+
+cpython-suites-here: $(VENV)/.test
+	@bash .ci/cpython-tests '$(python)' || true
+	@$(python) tests/interference $(ARGS)
 
 lint: $(VENV)/.lint
 	@$(python) -m ruff check .

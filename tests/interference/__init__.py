@@ -1,0 +1,1 @@
+"""CPython's own tests with every test method traced (`make cpython-suites`)."""
