@@ -148,6 +148,12 @@ def test_this_is_not(value):
     assert reader.read(value, ()) is UNUSUAL
 
 
+def test_a_value_that_bytes_name_is_not_looked_into():
+    redactor = Redactor()
+    assert UsualReader(Capture(), redactor).read({"value": {"inner": 1}, "key": b"token"}, ()) is UNUSUAL
+    assert "inner" not in redactor.names
+
+
 def test_cycles_are_not():
     items: list[Any] = [1]
     items.append(items)

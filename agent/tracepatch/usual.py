@@ -95,9 +95,7 @@ class UsualReader:
             kind = type(item)
             if (
                 key not in names
-                and not (
-                    key in redactor.plain_naming and (kind is not str or redactor.names.get(item) is False)
-                )
+                and not (key in redactor.plain_naming and kind is str and redactor.names.get(item) is False)
                 and not self._name(key, item)
             ):
                 return UNUSUAL
@@ -198,7 +196,10 @@ class UsualReader:
             return False
         if len(names) < MAX_CLEAN:
             names.add(key)
-        return key not in NAME_KEYS or type(item) is not str or not redactor.names_secret(item)
+        if key not in NAME_KEYS:
+            return True
+        kind = type(item)
+        return kind is not bytes and (kind is not str or not redactor.names_secret(item))
 
     def text(self, text: str) -> bool:
         """Tell whether a text is shown as it is."""
