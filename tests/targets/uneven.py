@@ -102,3 +102,16 @@ def drops(thing: Any) -> bool:
 
 def apply(function: Callable[[int], None], count: int) -> None:
     function(count)
+
+
+def takes_in_place_of(holder: list[Any]) -> list[int]:
+    """Close a generator, and take from another whose frame lies at its address; from none when none comes to lie there."""
+    address = id(holder[-1].gi_frame)
+    holder.pop().close()
+    others: list[Any] = []
+    while len(others) < 500:
+        others.append(numbers("other"))
+        next(others[-1])
+        if id(others[-1].gi_frame) == address:
+            return list(others[-1])
+    return []

@@ -459,6 +459,10 @@ class MonitoringCore:
         try:
             frame = _getframe(1)
             frame_id = id(frame)
+            if self._parked:
+                # What yields here runs: a generator that was parked at this address is dead.
+                self._parked.pop(frame_id, None)
+                self._inner.pop(frame_id, None)
             root = recording.root_node
             suspended = recording.suspend(frame_id)
             if root is None or root.entry.coroutine or not root.entry.suspends:
