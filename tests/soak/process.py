@@ -93,6 +93,7 @@ def fill(executor: ThreadPoolExecutor) -> None:
 def listen(loop: asyncio.AbstractEventLoop, asked: asyncio.Queue[str]) -> None:
     for line in sys.stdin:
         loop.call_soon_threadsafe(asked.put_nowait, line.strip())
+    loop.call_soon_threadsafe(asked.put_nowait, "stop")  # the driver is gone
 
 
 def state(work: Work) -> dict[str, Any]:
