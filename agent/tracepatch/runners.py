@@ -138,9 +138,7 @@ class Runners:
     def start(self, entry: Entry, frame: Frame) -> Node | None:
         """A frame begins: return its node when it is to be recorded as a call."""
         frame_id = id(frame)
-        stale = self.open.get(frame_id)
-        if stale is not None:
-            self._lose(stale)
+        self.reused(frame_id)
         thread = self.here()
         runner = self.current.get(thread)
         if entry.coroutine and runner is not None:
@@ -169,6 +167,18 @@ class Runners:
         if entry.suspends and not entry.coroutine:
             self._watch(entry.code)
         return node
+
+    def reused(self, frame_id: int) -> None:
+        """Another frame has this identity now: the one that was followed is dead."""
+        stale = self.open.get(frame_id)
+        if stale is not None:
+            self._lose(stale)
+
+    def resumed_elsewhere(self, frame_id: int) -> None:
+        """Another task goes on with this frame: where and whether it ends is not seen from here on."""
+        node = self.open.get(frame_id)
+        if node is not None and node.saved is not None:
+            self._lose(node)
 
     def host(self, entry: Entry, frame: Frame, runner: Runner | None = None) -> None:
         """Begin a runner, by default the root, with a frame that runs already: it is no node, but its yields count."""

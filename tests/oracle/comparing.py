@@ -162,7 +162,7 @@ class Comparison:
         end = tree.ended if tree.ended is not None else 1 << 62
         if at > end:
             allowed = [OPEN]
-        elif call.here is not tree:
+        elif call.here is not tree or call.gone:
             allowed = [OPEN]  # it ended in somebody else's context
         silent = SILENT_CLOSE and expected[0] == "raised" and expected[1] is GeneratorExit
         if silent or (call.thrown is not None and call.thrown[1] is GeneratorExit and SILENT_CLOSE):

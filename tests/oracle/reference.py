@@ -10,12 +10,15 @@ of the call that it made last, or what was thrown into it, or what its own calle
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from typing import Any
 
 Outcome = tuple[Any, ...]
 
 OPEN: Outcome = ("open",)
+LOSES = sys.version_info >= (3, 12)
+"""The recorder notices when a generator goes on elsewhere, and then lets go of it."""
 
 
 class Call:
@@ -49,6 +52,8 @@ class Call:
         self.parent: Call | None = None
         self.here: Tree | None = None
         """The trace in whose context it ran last."""
+        self.gone = False
+        """Another task than its trace's has gone on with it, and its trace lost sight of it."""
         self.adrift = False
         """In which branch it runs is not known."""
 
@@ -138,7 +143,7 @@ class Reference:
 
     def _visible(self, call: Call | None, tree: Tree | None) -> Call | None:
         """Return the innermost call of a trace from here on."""
-        return next((above for above in self._chain(call) if above.tree is tree), None)
+        return next((above for above in self._chain(call) if above.tree is tree and not above.gone), None)
 
     # ---- events -------------------------------------------------------------------------------------------------
 
@@ -280,6 +285,8 @@ class Reference:
             each.suspended = False
             if each.begins is not None:
                 tree = each.begins  # a traced generator carries its trace with it
+            elif LOSES and each.tree is not tree:
+                each.gone = True
             each.here = tree
             each = self._inner(each)
         return call

@@ -488,6 +488,7 @@ class MonitoringCore:
             frame_id = id(_getframe(1))
             if frame_id in self._parked:
                 recording = self._unpark(frame_id)
+            self._taken(frame_id, recording)
             if recording is not None and not recording.done:
                 recording.resume(frame_id)
         except BaseException as error:  # noqa: BLE001 - contained
@@ -502,6 +503,7 @@ class MonitoringCore:
                 root = self._inner.get(frame_id, frame_id)
                 if root in self._parked:
                     recording = self._unpark(root)
+            self._taken(frame_id, recording)
             if recording is not None and not recording.done:
                 recording.resume(frame_id)
         except BaseException as error:  # noqa: BLE001 - contained
@@ -512,6 +514,18 @@ class MonitoringCore:
             receive(list(self._live), _getframe(1))
         except BaseException as error:  # noqa: BLE001 - contained
             self._contain(error, None)
+
+    def _taken(self, frame_id: int, recording: Recording | None) -> None:
+        """A frame goes on in the Context of this recording: it may be a generator that another one has recorded.
+
+        Its end would not be seen there, and another generator could get its address.
+        """
+        for other in tuple(self._live):
+            inside = recording
+            while inside is not None and inside is not other:
+                inside = inside.outer
+            if inside is None:
+                other.resumed_elsewhere(frame_id)
 
     @staticmethod
     def _contain(error: BaseException, recording: Recording | None) -> None:

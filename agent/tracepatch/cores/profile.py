@@ -507,6 +507,8 @@ class ProfileCore:
                     settrace(None)
                 return None
             if code.co_flags & SUSPENDS:
+                if frame.f_trace is None:
+                    recording.reused(id(frame))  # never followed: what was followed at this address is dead
                 if recording.follows(id(frame)):
                     thread = here()
                     if thread in self._leaving or self._handles.get(thread) is not None:
@@ -517,6 +519,10 @@ class ProfileCore:
                     return self._event_hook
                 if frame.f_lasti != recording.entry(frame).first:
                     return None
+            if len(self._live) > 1:
+                for other in tuple(self._live):
+                    if other is not recording:
+                        other.reused(id(frame))  # a generator that ended where this one runs now
             if recording.start_frame(code, frame) is None and not recording.follows(id(frame)):
                 return None
             frame.f_trace_lines = False
