@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from oracle import faults
 from oracle.__main__ import drawn, found_after
 from oracle.comparing import Comparison
+from oracle.found import FOUND
 from oracle.grammar import Program, program
 from oracle.running import Run
 
-SEEDS = 40
+SEEDS = 30
 
 
 @st.composite
@@ -21,8 +22,10 @@ def programs(draw: st.DrawFn) -> Program:
 
 
 @settings(
-    max_examples=25,
+    max_examples=20,
     deadline=None,
+    derandomize=True,
+    database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
 )
 @given(programs())
@@ -37,6 +40,12 @@ def test_the_first_seeds_are_recorded_as_they_ran(part: int) -> None:
             Comparison(Run(drawn(seed)))
         except AssertionError as difference:
             raise AssertionError(f"seed {seed}: {difference}") from None
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_what_was_found_stays_right(name: str) -> None:
+    for _ in range(3):
+        Comparison(Run(FOUND[name]))
 
 
 @pytest.mark.parametrize(

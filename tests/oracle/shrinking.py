@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 from .grammar import Program
@@ -14,14 +15,17 @@ SIMPLEST = {"eager": False, "scope": "application", "style": "bare", "signature"
 
 def shrink(program: Program, fails: Callable[[Program], bool]) -> Program:
     """Return the smallest program found that still fails; `fails` is asked a few hundred times."""
-    smaller = True
-    while smaller:
-        smaller = False
-        for candidate in _candidates(program):
+    tried, smaller = 0, False
+    while True:
+        for candidate in islice(_candidates(program), tried, None):
             if fails(candidate):
                 program, smaller = candidate, True
                 break
-    return program
+            tried += 1
+        else:
+            if not smaller:
+                return program
+            tried, smaller = 0, False
 
 
 def _candidates(program: Program) -> Iterator[Program]:
