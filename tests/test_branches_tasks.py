@@ -58,10 +58,17 @@ def traced(request: pytest.FixtureRequest) -> Iterator[Callable[..., Trace]]:
 
 
 async def rest() -> None:
-    """Wait for all tasks of the loop, and for timers that are due soon."""
-    await asyncio.sleep(3 * PAUSE_S)
+    """Have all that tasks left behind run to its end."""
+    for future in [item for item in _kept if not isinstance(item, asyncio.Task)]:
+        future.set_result(None)
+        _kept.remove(future)
+        await asyncio.sleep(0)
     others = asyncio.all_tasks() - {asyncio.current_task()}
     await asyncio.gather(*others, return_exceptions=True)
+
+
+_kept: set[Any] = set()
+"""Tasks and futures that a traced task leaves behind."""
 
 
 # ---- the application ----------------------------------------------------------------------------------------------
@@ -213,16 +220,23 @@ def test_an_executor_with_a_context(traced: Callable[..., Trace]) -> None:
     assert (kind, name[-2:], link) == ("thread", "_0", "exact")
 
 
+called_late: list[str] = []
+
+
 async def schedules(number: int) -> str:
     loop = asyncio.get_running_loop()
     loop.call_soon(step, number, "soon")
     loop.call_later(PAUSE_S / 4, step, number, "later")
-    loop.call_later(2 * PAUSE_S, step, number, "too late")
+    late = loop.create_future()
+    late.add_done_callback(lambda _: called_late.append(step(number, "too late")))
+    _kept.add(late)
     return await part(number, "a")
 
 
 def test_timers_are_inferred_and_end_with_the_trace(traced: Callable[..., Trace]) -> None:
     trace = traced(schedules, expect="a1")
+    assert called_late == ["too late1"]
+    called_late.clear()
     assert sorted(node.args["letter"] for node in every(trace, "step")) == ["a", "later", "soon"]
     assert [link[:3] for link in links(trace)] == [("callback", "step", "inferred")] * 2
 
@@ -269,9 +283,6 @@ async def goes_on(number: int, started: asyncio.Event) -> None:
     step(number, "before")
     await part(number, "hidden")
     step(number, "after")
-
-
-_kept: set[Any] = set()
 
 
 def test_what_outlives_the_root_is_shown_as_running(traced: Callable[..., Trace]) -> None:
