@@ -667,6 +667,8 @@ def test_large_values_take_little_time():
     numbers = [1] * 10_000_000
     assert quickly(lambda: capture(numbers)).fields["length"] == 10_000_000
     assert quickly(lambda: capture((numbers,))).fields["items"][0].fields["length"] == 10_000_000
+    table = dict.fromkeys(map(str, range(1_000_000)))
+    assert quickly(lambda: capture(table), 0.005).fields["length"] == 1_000_000
     text = "password=" * 10_000_000
     assert quickly(lambda: capture(text)).kind in ("str", "redacted")
     assert quickly(lambda: capture(text.encode())).kind in ("bytes", "redacted")

@@ -77,13 +77,13 @@ class UsualReader:
             pairs = getattribute(value, "__dict__") if plan.own_dict else instance_dict(value, plan)
             if type(pairs) is not dict:
                 return UNUSUAL
+        count = len(pairs)
+        if count > self._items:
+            return UNUSUAL
         if pairs.__sizeof__() not in TEXT_KEYED:
             for key in pairs:
                 if type(key) is not str:
                     return UNUSUAL  # before they are copied: that may compare keys
-        count = len(pairs)
-        if count > self._items:
-            return UNUSUAL
         shown = pairs.copy()
         redactor = self._redactor
         names, plain = redactor.plain_names, redactor.plain
