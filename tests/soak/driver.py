@@ -66,7 +66,8 @@ class Driver:
         self._stopped: set[Session] = set()
         self._collect_at = 0.0
         self._in_blocks = False
-        self._blocks_until = 0.0
+        self._beside_blocks = False
+        """A block may run, or has run since what is armed now was armed."""
 
     def state(self) -> dict[str, Any]:
         """Ask the process what is set in it."""
@@ -86,6 +87,7 @@ class Driver:
             if now >= rest_at:
                 self._rest()
                 state = self.state()
+                self._beside_blocks = self._in_blocks or state["running"] > 0
                 self.gauge.rest(now, state["blocks"], state["rounds"])
                 rest_at = now + rest_s
             self._blocks(1 / 3 < now / seconds < 2 / 3)
@@ -120,7 +122,7 @@ class Driver:
         """In the middle third the tasks trace themselves as well: then a probe's end is not the end of all events."""
         if on != self._in_blocks:
             self._in_blocks = on
-            self._blocks_until = time.monotonic() + 1
+            self._beside_blocks = True
             self.process.tell("blocks on" if on else "blocks off")
 
     # ---- at random
@@ -187,7 +189,7 @@ class Driver:
         self._stopped.discard(session)
         self.report.ends[end.reason] += 1
         lost = any(outcome.result == "lost" for outcome in end.per_agent)  # told as late
-        if end.clean is False and not lost and not self._in_blocks and time.monotonic() > self._blocks_until:
+        if end.clean is False and not lost and not self._beside_blocks:
             self.report.problems.append(f"a session ended unclean: {end}")
 
     def _event(self, owner: Any, event: Any, whole: bool) -> None:

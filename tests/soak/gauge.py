@@ -47,5 +47,7 @@ class Gauge:
     def growth(self, since_s: float, *, what: int) -> tuple[float, float]:
         """Return how much a column of `at_rest` grows in a second, and over the whole time since then."""
         kept = [(row[0], row[what]) for row in self.at_rest if row[0] >= since_s]
+        if len(kept) < 2:
+            return 0.0, 0.0
         slope = statistics.linear_regression(*zip(*kept, strict=True)).slope
         return slope, slope * (kept[-1][0] - kept[0][0])

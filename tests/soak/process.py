@@ -32,6 +32,8 @@ class Work:
     def __init__(self) -> None:
         self.rounds = 0
         self.blocks = 0
+        self.running = 0
+        """Blocks that have not ended."""
         self.in_blocks = False
         """Some tasks trace themselves now."""
         self.wrong: list[str] = []
@@ -52,8 +54,10 @@ class Work:
             self.rounds += 1
 
     async def block(self, task: int, pool: ThreadPoolExecutor) -> None:
+        self.running += 1
         with tracepatch.trace(cache=False, max_depth=100) as trace:
             await app.handler(task, pool)
+        self.running -= 1
         self.blocks += 1
         check_block(trace.roots, task)
 
@@ -104,6 +108,7 @@ def state(work: Work) -> dict[str, Any]:
     return {
         "rounds": work.rounds,
         "local": work.blocks,
+        "running": work.running,
         "blocks": sys.getallocatedblocks(),
         "wrong": work.wrong[:5],
         "toggles": getattr(core(), "toggles", 0),
