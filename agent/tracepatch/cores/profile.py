@@ -267,7 +267,7 @@ class ProfileCore:
         stacks = sys._current_frames() if running else {}
         for thread, runner, root in running:
             frame = stacks.get(thread)
-            while frame is not None and id(frame) != root.frame_id:
+            while frame is not None and not (id(frame) == root.frame_id and frame.f_code is root.entry.code):
                 frame = frame.f_back
             if frame is None and recording.current.get(thread) is runner and root in runner.stack:
                 return True
