@@ -138,6 +138,7 @@ class Recording(Runners):
                 if self.calls < self._look_at and frame_id not in self.open and len(stack) < self._max_depth:
                     node = self.open[frame_id] = Node(entry, frame_id, runner)
                     stack.append(node)
+                    entry.recorded = True
                     self._begun(node, frame)
                     return True
         frame = frame or _getframe(2)
@@ -165,7 +166,6 @@ class Recording(Runners):
     def _begun(self, node: Node, frame: FrameType) -> None:
         """Record a call."""
         entry = node.entry
-        entry.recorded = True
         self.calls += 1
         plain = None
         if self._arguments and entry.arguments:
@@ -416,7 +416,6 @@ class Recording(Runners):
             return False
         start = sent[1]
         entry = self.entry(frame)
-        entry.recorded = True
         runner = Runner("thread", self._name(thread_name(item)) or entry.code.co_name, start.node, start.link)
         runner.entered = True
         self.host(entry, frame, runner)

@@ -164,6 +164,7 @@ class Runners:
             self._show(runner)
         stack.append(node)
         self.open[frame_id] = node
+        entry.recorded = True
         if entry.suspends and not entry.coroutine:
             self._watch(entry.code)
         return node
@@ -189,6 +190,7 @@ class Runners:
         node.visible = False
         runner.stack.append(node)
         self.open[node.frame_id] = node
+        entry.recorded = True
         if entry.suspends:
             self._watch(entry.code)
 
@@ -314,6 +316,7 @@ class Runners:
             self._show(runner)
         runner.stack.append(node)
         self.open[frame_id] = node
+        entry.recorded = True
         if entry.suspends:
             self._watch(entry.code)
         return node if visible else None

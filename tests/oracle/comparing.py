@@ -80,7 +80,7 @@ class Comparison:
         branches: dict[int, Any] = {}
         for number, call in calls.items():
             if number not in found:
-                if self._may_miss(call, tree):
+                if self._races(call, tree):
                     continue
                 raise Difference(f"{call} is missing in {tree.root}")
             node = found[number]
@@ -95,17 +95,9 @@ class Comparison:
         self._status(trace, tree)
         _times(trace)
 
-    def _may_miss(self, call: Call, tree: Tree) -> bool:
-        """Tell whether a call need not be there: in a thread nobody had joined when the trace ended, or not hooked."""
-        thread = call.branch.threaded if call.branch is not None else None
-        if thread is None:
-            return False
-        if thread.kind == "handed" and not MONITORING:
-            return True  # only what is handed over by name is hooked
-        return self._races(call, tree)
-
     @staticmethod
     def _races(call: Call, tree: Tree) -> bool:
+        """Tell whether a call runs in a thread that nobody had joined when the trace ended: it may be there or not."""
         thread = call.branch.threaded if call.branch is not None else None
         if thread is None or tree.ended is None:
             return False
@@ -138,17 +130,10 @@ class Comparison:
     def _branch(self, call: Call, branch: Any, above: int | None, tree: Tree) -> None:
         expected = call.branch
         assert expected is not None
-        if expected.kind in ("thread", "handed"):
-            others = tree.confusable(expected)
-            if any("handed" in (expected.kind, other.kind) for other in others):
-                return
-            if others and branch.link == "exact":
-                raise Difference(f"{call} is linked exactly, and could be another")
-        kinds = {"task": "task", "callback": "callback", "handed": "callback", "thread": "thread"}
-        if branch.kind != kinds[expected.kind]:
-            raise Difference(f"{call} is a {branch.kind}, not a {kinds[expected.kind]}")
+        if branch.kind != expected.kind:
+            raise Difference(f"{call} is a {branch.kind}, not a {expected.kind}")
         starter = None if expected.starter is None else expected.starter.number
-        exact = {"task": True, "thread": None, "callback": False, "handed": False}[expected.kind]
+        exact = {"task": True, "thread": None, "callback": False}[expected.kind]
         if exact and branch.link != "exact":
             raise Difference(f"{call} is linked {branch.link}")
         if branch.link == "exact" and above != starter:

@@ -79,7 +79,7 @@ class Branch:
     def threaded(self) -> Branch | None:
         """The branch in another thread that this one is or comes from."""
         branch: Branch | None = self
-        while branch is not None and branch.kind not in ("thread", "handed"):
+        while branch is not None and branch.kind != "thread":
             branch = branch.outer
         return branch
 
@@ -94,17 +94,16 @@ class Tree:
         self.calls: list[Call] = []
         self.spawned: list[Branch] = []
 
-    def confusable(self, branch: Branch) -> list[Branch]:
-        """Return the other threads that were about to run the same function: one could be taken for the other."""
-        return [
-            other
-            for other in self.spawned
-            if other is not branch
-            and other.kind in ("thread", "handed")
+    def confusable(self, branch: Branch) -> bool:
+        """Tell whether other threads were about to run the same function: one could be taken for the other."""
+        return any(
+            other is not branch
+            and other.kind == "thread"
             and other.runs == branch.runs
             and other.at < (branch.started or 0)
             and (other.started is None or other.started > branch.at)
-        ]
+            for other in self.spawned
+        )
 
 
 class Reference:
@@ -247,13 +246,15 @@ class Reference:
 
     def _woken(self, call: Call, at: int) -> None:
         """It has a word to say although nobody resumed it: it is being closed, and so was what it delegates to."""
-        inner = self._inner(call) if call.suspended else None
-        while inner is not None and inner.suspended:
-            inner.suspended = False
-            inner.thrown, inner.thrown_at = ("raised", GeneratorExit, "()"), at
-            inner = self._inner(inner)
-        call.thrown = call.inner = None
+        if call.suspended:
+            inner = self._inner(call)
+            while inner is not None and inner.suspended:
+                inner.thrown, inner.thrown_at = ("raised", GeneratorExit, "()"), at
+                inner = self._inner(inner)
+            if not call.closed_unseen:
+                self._runs_in(call, self._place(call.resumer or call.caller)[0])
         call.suspended = False
+        call.thrown = call.inner = None
 
     # ---- generators ---------------------------------------------------------------------------------------------
 
@@ -279,17 +280,19 @@ class Reference:
             return None
         call.resumer = resumer
         resumer.last_call = call
-        tree = self._place(resumer)[0]
-        each: Call | None = call
-        while each is not None:
-            each.suspended = False
-            if each.begins is not None:
-                tree = each.begins  # a traced generator carries its trace with it
-            elif LOSES and each.tree is not tree:
-                each.gone = True
-            each.here = tree
-            each = self._inner(each)
+        self._runs_in(call, self._place(resumer)[0])
         return call
+
+    def _runs_in(self, call: Call | None, tree: Tree | None) -> None:
+        """A generator, and what it delegates to, goes on in the context of this trace."""
+        while call is not None:
+            call.suspended = False
+            if call.begins is not None:
+                tree = call.begins  # a traced generator carries its trace with it
+            elif LOSES and call.tree is not tree:
+                call.gone = True
+            call.here = tree
+            call = self._inner(call)
 
     def _inner(self, call: Call) -> Call | None:
         return None if call.inner is None else self.calls.get(call.inner)

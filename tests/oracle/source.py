@@ -414,7 +414,7 @@ class _Source:
         self.level -= 1
 
     def do_context_pool(self, statement: Statement) -> None:
-        number = self.spawns(statement, "submit with context", "handed")
+        number = self.spawns(statement, "submit with context", "thread")
         run = "contextvars.copy_context().run"
         self.add(f"POOL.submit({run}, {self.handed(statement, number)}).result()")
         self.add(f"E(('joined', c, {number}))")
@@ -594,7 +594,7 @@ class _Source:
         self.level -= 1
 
     def do_executor(self, statement: Statement) -> None:
-        number = self.spawns(statement, "run_in_executor", "handed")
+        number = self.spawns(statement, "run_in_executor", "thread")
         self.add(f"B.append({number})", "run = contextvars.copy_context().run")
         self.add(
             f"await asyncio.get_running_loop().run_in_executor(POOL, run, {self.handed(statement, number, bound=True)})"
