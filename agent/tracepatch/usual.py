@@ -6,7 +6,7 @@ What makes this fast: no state but the containers that one is in, no bound to co
 follow from `Capture`; containers are copied whole in one call of C, so that no other thread changes them meanwhile, and
 what stays as it is stays in the copy.
 
-Cost: 0.2 to 0.4 µs for a dict of two scalars, 0.5 µs for an object (`python -m benchmarks.capture`).
+Cost: 0.2 to 0.4 µs for a dict of two scalars, 0.5 to 0.9 µs for an object (`python -m benchmarks.capture`).
 """
 
 from __future__ import annotations
