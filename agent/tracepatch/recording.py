@@ -155,7 +155,7 @@ class Recording(Runners):
             stack = runner.stack
             if len(stack) > 1 and stack[-1] is node:
                 now = perf_counter_ns()
-                del self.open[frame_id]
+                self.open.pop(frame_id, None)  # the agent thread may have made it forget meanwhile
                 stack.pop()
                 plain = self._capturer.returned(entry, value) if self._arguments else None
                 self._emit((RETURN, runner, now, node, plain))
