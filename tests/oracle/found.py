@@ -264,3 +264,49 @@ FOUND: dict[str, Program] = {
         ],
     },
 }
+
+OPEN: dict[str, Program] = {
+    "the loop closes an asynchronous generator that was dropped": {
+        "scope": "application",
+        "eager": False,
+        "functions": [
+            {"name": "s0", "kind": "sync", "style": "wrapped", "signature": 0, "value": 0, "body": []},
+            {
+                "name": "a0",
+                "kind": "async_generator",
+                "style": "wrapped",
+                "signature": 0,
+                "value": 0,
+                "body": [{"op": "yield", "value": 0}],
+            },
+            {
+                "name": "c1",
+                "kind": "coroutine",
+                "style": "wrapped",
+                "signature": 0,
+                "value": 0,
+                "body": [
+                    {"op": "sleep", "times": 2},
+                    {"op": "call_soon", "name": "s0", "a": 0, "b": 0},
+                    {"op": "sleep", "times": 2},
+                ],
+            },
+            {
+                "name": "root0",
+                "kind": "coroutine",
+                "style": "wrapped",
+                "signature": 0,
+                "value": 0,
+                "body": [
+                    {"op": "async_for", "name": "a0", "a": 0, "b": 0, "body": [], "leaves": True},
+                    {"op": "gather", "kids": [{"op": "kid", "name": "c1", "a": 0, "b": 0}], "exceptions": 0},
+                ],
+            },
+        ],
+        "managers": [],
+        "jobs": [
+            {"name": "job0", "body": [{"op": "root", "name": "root0", "kind": "coroutine", "steps": 0}]}
+        ],
+    },
+}
+"""The same for defects that are there still."""
