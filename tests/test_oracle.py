@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from oracle import faults
 from oracle.__main__ import drawn, found_after
 from oracle.comparing import Comparison
-from oracle.found import FOUND, OPEN
+from oracle.found import FOUND
 from oracle.grammar import Program, program
 from oracle.running import Run
 
@@ -77,11 +77,3 @@ def test_a_fault_of_the_recorder_is_found(name: str) -> None:
 
 def test_enough_faults_are_known() -> None:
     assert len(faults.FAULTS) >= 12
-
-
-@pytest.mark.xfail(
-    reason="its task's runner stays current on the thread, and callbacks are taken for calls of it"
-)
-@pytest.mark.parametrize("name", OPEN)
-def test_what_was_found_and_is_not_right_yet(name: str) -> None:
-    Comparison(Run(OPEN[name]))

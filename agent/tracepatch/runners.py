@@ -71,6 +71,7 @@ class Runner:
 
     __slots__ = (
         "entered", "kind", "link", "name", "native", "number", "outer", "parent", "running", "shown", "stack", "thread", "thrown",
+        "visited",
     )  # fmt: skip
 
     def __init__(self, kind: str, name: str, parent: Node | None, link: str) -> None:
@@ -85,6 +86,8 @@ class Runner:
         self.thrown = False
         """It was woken up by a throw, from the inside out: its root has not gone on, so a yield of any of its coroutines
         suspends it."""
+        self.visited: Node | None = None
+        """An asynchronous generator that was thrown into while the runner waits, maybe by a task that closes it."""
         self.number = -1
         self.thread = 0
         """The strand on which it ran last."""
@@ -214,6 +217,8 @@ class Runners:
         if not stack:
             self.last = runner
             self._step_out(runner)
+        elif runner.visited is node:
+            self._visit_ends(runner)
         return node
 
     def suspend(self, frame_id: int) -> bool:
@@ -239,6 +244,8 @@ class Runners:
                     item.holder = node
                 if node.visible:
                     self.events.append((YIELD, runner, self._clock(), node))
+                if runner.visited is node:
+                    self._visit_ends(runner)
                 break
         return False
 
@@ -258,6 +265,7 @@ class Runners:
             # Its root, or (thrown into, which happens from the inside out) the innermost frame of the runner.
             self._step_in(runner, self.here())
             runner.thrown = not stack or stack[0] is not node
+            runner.visited = node if node.saved is not None else None
             if runner.thrown:
                 for item in (*stack, *(node.holder.saved or () if node.holder is not None else ())):
                     if item.entry.coroutine:
@@ -268,6 +276,14 @@ class Runners:
             self._reenter(node)
         elif node.holder is not None:
             self._reenter(node.holder)
+
+    def _visit_ends(self, runner: Runner) -> None:
+        """The runner waits on; where it is its own task that was cancelled, the next frame outwards wakes it up."""
+        runner.visited = None
+        if runner.running:
+            self._step_out(runner)
+            if runner.shown:
+                self.events.append((SUSPEND, runner, self._clock()))
 
     def spawning(self, frame_id: int, name: str = "") -> None:
         """The current top node starts a task whose coroutine has this frame."""

@@ -263,9 +263,6 @@ FOUND: dict[str, Program] = {
             {"name": "job0", "body": [{"op": "root", "name": "root0", "kind": "coroutine", "steps": 0}]}
         ],
     },
-}
-
-OPEN: dict[str, Program] = {
     "the loop closes an asynchronous generator that was dropped": {
         "scope": "application",
         "eager": False,
@@ -309,4 +306,3 @@ OPEN: dict[str, Program] = {
         ],
     },
 }
-"""The same for defects that are there still."""
