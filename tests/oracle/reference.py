@@ -363,13 +363,15 @@ class Reference:
 
     def outcome(self, call: Call) -> tuple[Outcome, int]:
         """Return how a call ended, and where in the log at the latest."""
+        if call.seen is not None:
+            return call.seen
         found = self._from_inside(call)
         if found is not None:
             return found
         if call.suspended:
             return OPEN, self._end
-        if call.seen is not None or call.number in self._spawned:
-            return call.seen or (OPEN, self._end)
+        if call.number in self._spawned:
+            return OPEN, self._end
         waits = call.resumer or call.caller
         if waits is None:
             return OPEN, self._end

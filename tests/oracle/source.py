@@ -240,6 +240,7 @@ class _Source:
         self.finally_block(statement["final"], number, f"ok{number}")
 
     def finally_block(self, body: list[Statement], number: int, ok: str) -> None:
+        body = [{**item, "finally": True} if item["op"] == "raise" else item for item in body]
         self.level += 1
         self.add(
             f"E(('fin+', c, {number}, {ok}, X()[0], repr(getattr(X()[1], 'args', ()))))",
