@@ -17,7 +17,7 @@ import pytest
 
 import tracepatch
 from processes import wait_for
-from targets import uneven
+from targets import kinds, uneven
 from tracepatch import tracing
 from tracepatch.cores import core
 from tracepatch.recording import current
@@ -400,3 +400,16 @@ def test_a_generator_of_another_trace_is_not_the_dead_one_of_its_address() -> No
         made.tracing.expire(2**62)
         traces = {trace.roots[0].function: trace for trace in made.traces()}
     assert names(traces["numbers"]) == ["numbers", "leaf"]
+
+
+def test_what_takes_from_a_traced_generator_is_recorded_on_after_its_yields() -> None:
+    with bench() as made:
+        made.arm("targets.kinds:generator")
+        items = kinds.generator(3)
+        next(items)
+        made.arm("targets.uneven:takes")
+        assert uneven.takes(items) == [1, 2]
+        generator, taker = made.traces()
+    assert names(generator) == ["generator", "leaf", "leaf", "leaf"]
+    assert names(taker) == ["takes", "leaf", "leaf", "leaf", "leaf"]
+    assert current.get() is None

@@ -278,8 +278,16 @@ class Recording(Runners):
         if runner.entered and not runner.stack:
             current.set(None)
 
+    def go_on(self) -> None:
+        """The root, a generator, is resumed: record in the Context of whoever does so, beside what records there."""
+        before = current.get()
+        if before is not self:
+            self.outer = None if before is None or before.done else before
+            self.straight = self.outer is None and not self.full
+            current.set(self)
+
     def restore(self) -> None:
-        """This one ends: put back what this Context carried before, unless it carries another one by now."""
+        """This one ends, or its root yields: put back what this Context carried before, unless it carries another one by now."""
         if current.get() is self:
             outer = self.outer
             while outer is not None and outer.done:

@@ -39,7 +39,8 @@ LEFT_S = 0.01
 """The same for what a trace leaves running that has come to its end."""
 
 EVENTS_AT_ONCE = 2_000
-"""Events that one `drain` packs of one trace before it looks at the next."""
+"""Events of one trace that one `drain` packs while that goes on: an application may record faster than they are packed,
+and the agent has to answer in between."""
 
 
 @dataclass(frozen=True)
@@ -331,6 +332,8 @@ class Tracing:
         pieces: list[Piece] = []
         for recording, live in list(self.recordings.items()):
             pieces.extend(self._drain(recording, live))
+        if any(recording.events for recording in list(self.recordings)):
+            self.wake()
         for trigger in self._triggers.values():
             trigger.make_up([live for live in self.recordings.values() if live.probe is trigger.probe])
         if self._acquired:
@@ -351,6 +354,7 @@ class Tracing:
         while True:
             done = recording.done  # before the events are taken: nothing is appended after it is set
             batch = _taken(recording, EVENTS_AT_ONCE)
+            enough = not done or not recording.events
             self._spent_ns += len(batch) * self.core.cost_ns()[0]
             for record in live.writer.records(batch):
                 chunk += pack(record)
@@ -365,7 +369,7 @@ class Tracing:
                 if live.slot:  # a signal handler raised as `ended` was entered
                     live.probe.slots.append(None)
                 live.probe.kept += 1
-            if ends or len(chunk) >= CHUNK_BYTES or (chunk and not recording.events):
+            if ends or len(chunk) >= CHUNK_BYTES or (chunk and enough):
                 end = (recording.status, recording.reason) if ends else None
                 live.meta["calls"] = recording.calls
                 yield Piece(live.probe, live.trace_id, live.meta, bytes(chunk), end)
@@ -374,7 +378,7 @@ class Tracing:
             if ends:
                 recording.forget()
                 return
-            if not recording.events:
+            if enough:
                 return
 
     def _head(self, recording: Recording, live: _Live) -> dict[str, Any]:

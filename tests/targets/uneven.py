@@ -115,3 +115,10 @@ def takes_in_place_of(holder: list[Any]) -> list[int]:
         if id(others[-1].gi_frame) == address:
             return list(others[-1])
     return []
+
+
+def takes(items: Iterator[Any]) -> list[Any]:
+    leaf("before")
+    taken = list(items)
+    leaf("after")
+    return taken

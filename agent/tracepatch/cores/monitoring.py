@@ -168,6 +168,14 @@ class MonitoringCore:
         monitoring.free_tool_id(tool)
 
     def clean(self) -> dict[str, Any]:
+        if self._users:  # a block of `trace()` goes on, and what it needs stays
+            return {
+                "events": 0,
+                "tool_id_freed": False,
+                "hooks": 0,
+                "ok": not self._aimed,
+                "blocks": self._users,
+            }
         mine = [tool for tool in range(6) if monitoring.get_tool(tool) == _NAME]
         set_now = sum(monitoring.get_events(tool) for tool in mine)
         hooks = len(self._touched) + len(self._parked)
@@ -474,7 +482,7 @@ class MonitoringCore:
                 for delegate in inner:
                     self._inner[delegate] = frame_id
                 inner.clear()
-                current.set(None)
+                recording.restore()
             elif delegates(frame.f_back):
                 inner.append(frame_id)
             else:
@@ -543,7 +551,7 @@ class MonitoringCore:
         for delegate in [inner for inner, outer in self._inner.items() if outer == root]:
             self._inner.pop(delegate, None)
         if recording is not None and not recording.done:
-            current.set(recording)
+            recording.go_on()
         return recording
 
     # ---- cost ---------------------------------------------------------------------------------------------------

@@ -109,6 +109,14 @@ class ProfileCore:
             table.clear()
 
     def clean(self) -> dict[str, Any]:
+        if self._users:  # a block of `trace()` goes on, and what it needs stays
+            return {
+                "events": 0,
+                "tool_id_freed": True,
+                "hooks": 0,
+                "ok": not self._targets,
+                "blocks": self._users,
+            }
         hooks = len(self._targets) + len(self._entries) + len(self._parked)
         hooks += (self._loop is not None) + (self._loader is not None)
         return {"events": 0, "tool_id_freed": True, "hooks": hooks, "ok": not hooks}
@@ -593,7 +601,7 @@ class ProfileCore:
                     for delegate in inner:
                         self._inner[delegate] = frame_id
                     inner.clear()
-                    current.set(None)
+                    recording.restore()
                 elif delegates(frame.f_back):
                     inner.append(frame_id)
                 else:
@@ -660,7 +668,7 @@ class ProfileCore:
         for delegate in [inner for inner, outer in self._inner.items() if outer == root]:
             self._inner.pop(delegate, None)
         if recording is not None and not recording.done:
-            current.set(recording)
+            recording.go_on()
         return recording
 
     # ---- cost and fork ------------------------------------------------------------------------------------------

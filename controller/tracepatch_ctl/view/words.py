@@ -131,7 +131,9 @@ def _left_behind(ended: Sequence[Ended], unknown: int, clean: bool) -> str:
     if ended:
         freed = all(one.tool_id_freed for one in ended)
         parts.append(f"events {sum(one.events for one in ended)}")
-        parts.append("tool id freed" if freed else "tool id NOT freed")
+        parts.append(
+            "tool id freed" if freed else f"tool id {'in use by other traces' if clean else 'NOT freed'}"
+        )
         hooks = sum(one.hooks for one in ended)
         if hooks:
             parts.append(f"hooks {hooks}")
