@@ -18,6 +18,7 @@ COPIED = {
         "deaths_of_deleted_arguments",
         "deaths_of_rebound_locals",
         "deaths_of_exceptions",
+        "deaths_in_coroutines",
         "reference_counts",
     },
     (3, 11): {"deaths_of_deleted_arguments"},

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -16,15 +14,6 @@ from oracle.grammar import Program, program
 from oracle.running import Run
 
 SEEDS = 30
-
-PROFILE = not hasattr(sys, "monitoring")
-KNOWN = {295: "a call hangs below the caller of the one that made it"}
-"""Seeds that differ on the `profile` core, and how."""
-SOMETIMES = {
-    36: "a frame that handles a StopIteration inside `finally` and is left by another exception shows the first",
-    96: "a call hangs below the root, not below the `__exit__` that made it",
-}
-"""The same, by the chance of threads."""
 
 
 @st.composite
@@ -47,19 +36,10 @@ def test_a_random_program_is_recorded_as_it_ran(drawn_program: Program) -> None:
 @pytest.mark.parametrize("part", range(4))
 def test_the_first_seeds_are_recorded_as_they_ran(part: int) -> None:
     for seed in range(part * SEEDS, (part + 1) * SEEDS):
-        if PROFILE and (seed in KNOWN or seed in SOMETIMES):
-            continue
         try:
             Comparison(Run(drawn(seed)))
         except AssertionError as difference:
             raise AssertionError(f"seed {seed}: {difference}") from None
-
-
-@pytest.mark.skipif(not PROFILE, reason="they agree on the other core")
-@pytest.mark.xfail(reason="defects of the profile core, see KNOWN")
-@pytest.mark.parametrize("seed", KNOWN)
-def test_known_differences_of_the_profile_core(seed: int) -> None:
-    Comparison(Run(drawn(seed)))
 
 
 @pytest.mark.parametrize("name", FOUND)

@@ -250,7 +250,7 @@ class _Grammar:
             return {"op": "nothing"}
         steps = [self.one(("next", "next", "send", "throw")) for _ in range(self.pick(4))]
         return self.calls(
-            "open", "generator", steps=steps, body=self.inner(depth, 1), end=self.one(("close", "share", "share", "share", "drop", "drop", "cycle", "cycle"))
+            "open", "generator", steps=steps, body=self.inner(depth, 1), end=self.one(("close", "share", "share", "share", "share", "share", "drop", "drop", "cycle", "cycle"))
         )  # fmt: skip
 
     def statement_take(self, depth: int) -> Statement:

@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 _RETURN_VALUE = opmap["RETURN_VALUE"]
 _YIELDS = tuple(opmap[name] for name in ("YIELD_VALUE", "YIELD_FROM") if name in opmap)
 
+_RERAISES = (opmap["RERAISE"], opmap["RAISE_VARARGS"])
+_PUSH_EXC_INFO = opmap.get("PUSH_EXC_INFO", -1)
+
 _ITERATES = tuple(opmap[name] for name in ("FOR_ITER", "SEND", "YIELD_FROM") if name in opmap)
 
 _WITHOUT_HANDLES = ("uvloop", "trio", "gevent", "eventlet")
@@ -71,6 +74,8 @@ class ProfileCore:
         self._handles: dict[int, tuple[str, Any] | None] = {}
         self._leaving: dict[int, tuple[str, Any]] = {}
         self._caught: dict[int, tuple[str, Any]] = {}
+        self._before: dict[int, int] = {}
+        """By frames that have caught something: the identity of what was handled before, on which they end up again."""
         # Made once: hooks are compared by identity, `==` could run code of another tool.
         self._call_hook, self._event_hook = self._make_hooks()
         self._first_hook = self._event_hook if pyversion.COPIED_LOCALS else self._on_first
@@ -105,7 +110,15 @@ class ProfileCore:
         self._targets.clear()
         self._entries.clear()
         self._loop = self._loader = None
-        for table in (self._parked, self._inner, self._raised, self._sticky, self._leaving, self._caught):
+        for table in (
+            self._parked,
+            self._inner,
+            self._raised,
+            self._sticky,
+            self._leaving,
+            self._caught,
+            self._before,
+        ):
             table.clear()
 
     def clean(self) -> dict[str, Any]:
@@ -257,6 +270,7 @@ class ProfileCore:
         while step is not None and step.f_trace is self._event_hook:
             step.f_trace = None
             step.f_trace_lines = True  # a debugger may come
+            step.f_trace_opcodes = False
             step = step.f_back
         self._unhook()
         self.settle()
@@ -298,6 +312,7 @@ class ProfileCore:
         self._raised.clear()
         self._leaving.clear()
         self._caught.clear()
+        self._before.clear()
         self._sticky.clear()
         return False
 
@@ -553,6 +568,11 @@ class ProfileCore:
                 self._raised[frame_id] = recording.raised(value[1])
                 self._leaving.pop(here(), None)
                 frame.f_trace_lines = True
+                if not frame.f_trace_opcodes:
+                    self._before[frame_id] = id(sys.exc_info()[1])
+                    frame.f_trace_opcodes = True
+            elif event == "opcode":
+                self._steps(recording, frame, frame_id)
             elif event == "line":
                 # A handler runs; at its end the interpreter may raise again without telling.
                 raised = self._raised.pop(frame_id, None)
@@ -565,6 +585,25 @@ class ProfileCore:
                 frame.f_trace_lines = False
         except BaseException as error:  # noqa: BLE001 - contained
             self._contain(error, recording)
+
+    def _steps(self, recording: Recording, frame: FrameType, frame_id: int) -> None:
+        """An instruction is about to run in a frame that has caught something: one that raises again tells what.
+
+        With an argument, 3.11 goes on with what its own handlers have in hand, which was told when it was raised.
+        """
+        opcodes = recording.entry(frame).opcodes
+        at = frame.f_lasti
+        handled = sys.exc_info()[1]
+        if opcodes[at] in _RERAISES:
+            if handled is not None and (opcodes[at + 1] == 0 or not pyversion.RESUME_OPCODE):
+                self._caught[frame_id] = recording.raised(handled)
+        elif (
+            opcodes[at] != _PUSH_EXC_INFO
+            and frame_id not in self._raised
+            and id(handled) == self._before.get(frame_id)
+        ):
+            frame.f_trace_opcodes = False
+            self._before.pop(frame_id, None)
 
     @staticmethod
     def _contain(error: BaseException, recording: Recording | None) -> None:
