@@ -23,6 +23,10 @@ def armed(name: str) -> Any:
         result = getattr(ends, name)()
         for _ in range(2):
             made.tracing.expire()
+        if (
+            "greenlet" in sys.modules
+        ):  # loaded by another test: then 3.10 and 3.11 wait for the recording time
+            made.tracing.expire(2**62)
         assert len(made.traces()) == 1
     return result
 

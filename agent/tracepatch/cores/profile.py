@@ -29,12 +29,13 @@ from typing import TYPE_CHECKING, Any
 from tracepatch_shared.errors import Conflict
 
 from .. import pyversion
-from ..codes import COROUTINE, SUSPENDS, Entry
+from ..codes import SUSPENDS, Entry
 from ..containment import ours, take
 from ..delegation import delegates
 from ..recording import Recording, current, receive, recorded_ns
 from ..strand import greenlets, here
 from . import Trigger
+from .unwinding import Raised, Unwinding
 
 if TYPE_CHECKING:
     from ..prologue import Injection
@@ -43,10 +44,6 @@ if TYPE_CHECKING:
 _RETURN_VALUE = opmap["RETURN_VALUE"]
 _YIELDS = tuple(opmap[name] for name in ("YIELD_VALUE", "YIELD_FROM") if name in opmap)
 
-_RERAISES = (opmap["RERAISE"], opmap["RAISE_VARARGS"])
-_PUSH_EXC_INFO = opmap.get("PUSH_EXC_INFO", -1)
-
-_ITERATES = tuple(opmap[name] for name in ("FOR_ITER", "SEND", "YIELD_FROM") if name in opmap)
 
 _WITHOUT_HANDLES = ("uvloop", "trio", "gevent", "eventlet")
 """Libraries that go on with a task by other ways than a handle of asyncio's."""
@@ -60,7 +57,7 @@ class ProfileCore:
     def __init__(self) -> None:
         self._users = 0
         self._live: set[Recording] = set()
-        self._raised: dict[int, tuple[str, Any]] = {}
+        self._unwinding = Unwinding()
         self._parked: dict[int, Recording] = {}
         self._inner: dict[int, int] = {}
         """Frames that a parked generator delegates to, and its own."""
@@ -71,11 +68,7 @@ class ProfileCore:
         self._loaded: Callable[[Any], None] | None = None
         self._cost: tuple[float, float] | None = None
         self._sticky: dict[int, list[Recording]] = {}
-        self._handles: dict[int, tuple[str, Any] | None] = {}
-        self._leaving: dict[int, tuple[str, Any]] = {}
-        self._caught: dict[int, tuple[str, Any]] = {}
-        self._before: dict[int, int] = {}
-        """By frames that have caught something: the identity of what was handled before, on which they end up again."""
+        self._handles: dict[int, Raised | None] = {}
         # Made once: hooks are compared by identity, `==` could run code of another tool.
         self._call_hook, self._event_hook = self._make_hooks()
         self._first_hook = self._event_hook if pyversion.COPIED_LOCALS else self._on_first
@@ -110,16 +103,7 @@ class ProfileCore:
         self._targets.clear()
         self._entries.clear()
         self._loop = self._loader = None
-        for table in (
-            self._parked,
-            self._inner,
-            self._raised,
-            self._sticky,
-            self._leaving,
-            self._caught,
-            self._before,
-        ):
-            table.clear()
+        self._forget()
 
     def clean(self) -> dict[str, Any]:
         if self._users:  # a block of `trace()` goes on, and what it needs stays
@@ -307,14 +291,14 @@ class ProfileCore:
             injection = self._entries.pop(key, None)
             if injection is not None:
                 injection.remove()
-        self._parked.clear()
-        self._inner.clear()
-        self._raised.clear()
-        self._leaving.clear()
-        self._caught.clear()
-        self._before.clear()
-        self._sticky.clear()
+        self._forget()
         return False
+
+    def _forget(self) -> None:
+        """Forget the frames of traces that have ended."""
+        for table in (self._parked, self._inner, self._sticky):
+            table.clear()
+        self._unwinding.clear()
 
     def _follow(self, frame: FrameType) -> None:
         """Follow a frame that has just begun, and whose variables an inserted call may have read."""
@@ -361,7 +345,7 @@ class ProfileCore:
             frame.f_trace = None
             frame.f_trace_lines = True
             self._handles.pop(here(), None)
-            self._leaving.pop(here(), None)
+            self._unwinding.arrived()
             self._leave_thread()
         return self._handle_hook
 
@@ -378,22 +362,6 @@ class ProfileCore:
             return ("asyncio.CancelledError", "")
         exception = waited._exception
         return None if exception is None else recording.raised(exception)
-
-    def _unseen(self, recording: Recording, frame: FrameType) -> tuple[str, Any]:
-        """Return what unwinds a frame that got no exception event: raised again, or thrown into it from outside."""
-        thread = here()
-        caught = self._caught.pop(id(frame), None)
-        if caught is not None:
-            return caught
-        leaving = self._leaving.get(thread) or self._handles.get(thread)
-        if leaving is not None:
-            return leaving
-        handled = sys.exc_info()[1]
-        if handled is not None:
-            return recording.raised(handled)
-        if frame.f_code.co_flags & SUSPENDS and not frame.f_code.co_flags & COROUTINE:
-            return ("GeneratorExit", "")
-        return ("?", None)
 
     def _hand_off(self, recording: Recording, function: FunctionType) -> None:
         """This function is about to run in another thread with the task's Context."""
@@ -452,8 +420,8 @@ class ProfileCore:
         """
         get = current.get
         parked = self._parked
-        raised = self._raised
-        caught = self._caught
+        raised = self._unwinding.raised
+        caught = self._unwinding.caught
         copied = pyversion.COPIED_LOCALS
 
         def on_call(frame: FrameType, _event: str, _value: object) -> Any:
@@ -533,11 +501,8 @@ class ProfileCore:
                 if frame.f_trace is None:
                     recording.reused(id(frame))  # never followed: what was followed at this address is dead
                 if recording.follows(id(frame)):
-                    thread = here()
-                    if thread in self._leaving or self._handles.get(thread) is not None:
-                        # Something may be thrown into it: a handler shows by the next line.
-                        self._caught.pop(id(frame), None)
-                        frame.f_trace_lines = True
+                    if self._unwinding.on_its_way or self._handles.get(here()) is not None:
+                        self._unwinding.resumed(frame)
                     recording.resume(id(frame))
                     return self._event_hook
                 if frame.f_lasti != recording.entry(frame).first:
@@ -562,48 +527,10 @@ class ProfileCore:
             frame_id = id(frame)
             if event == "return":
                 self._leaves(recording, frame, frame_id, value)
-            elif event == "exception":
-                if value[0] is StopIteration and recording.entry(frame).opcodes[frame.f_lasti] in _ITERATES:
-                    return  # the end of an iteration or an await: it is not this frame's
-                self._raised[frame_id] = recording.raised(value[1])
-                self._leaving.pop(here(), None)
-                frame.f_trace_lines = True
-                if not frame.f_trace_opcodes:
-                    self._before[frame_id] = id(sys.exc_info()[1])
-                    frame.f_trace_opcodes = True
-            elif event == "opcode":
-                self._steps(recording, frame, frame_id)
-            elif event == "line":
-                # A handler runs; at its end the interpreter may raise again without telling.
-                raised = self._raised.pop(frame_id, None)
-                self._leaving.pop(here(), None)
-                handled = sys.exc_info()[1]
-                if raised is None and handled is not None:
-                    raised = recording.raised(handled)
-                if raised is not None:  # a `with` handles it from here on, too, but is not at it yet
-                    self._caught[frame_id] = raised
-                frame.f_trace_lines = False
+            else:
+                self._unwinding.event(recording, frame, event, value)
         except BaseException as error:  # noqa: BLE001 - contained
             self._contain(error, recording)
-
-    def _steps(self, recording: Recording, frame: FrameType, frame_id: int) -> None:
-        """An instruction is about to run in a frame that has caught something: one that raises again tells what.
-
-        With an argument, 3.11 goes on with what its own handlers have in hand, which was told when it was raised.
-        """
-        opcodes = recording.entry(frame).opcodes
-        at = frame.f_lasti
-        handled = sys.exc_info()[1]
-        if opcodes[at] in _RERAISES:
-            if handled is not None and (opcodes[at + 1] == 0 or not pyversion.RESUME_OPCODE):
-                self._caught[frame_id] = recording.raised(handled)
-        elif (
-            opcodes[at] != _PUSH_EXC_INFO
-            and frame_id not in self._raised
-            and id(handled) == self._before.get(frame_id)
-        ):
-            frame.f_trace_opcodes = False
-            self._before.pop(frame_id, None)
 
     @staticmethod
     def _contain(error: BaseException, recording: Recording | None) -> None:
@@ -616,19 +543,18 @@ class ProfileCore:
 
     def _leaves(self, recording: Recording, frame: FrameType, frame_id: int, value: object) -> None:
         if not recording.follows(frame_id):
-            self._raised.pop(frame_id, None)
+            self._unwinding.forget(frame_id)
             return
         entry = recording.entry(frame)
         opcodes = entry.opcodes
         at = frame.f_lasti
         if opcodes[at] == _RETURN_VALUE:
-            self._raised.pop(frame_id, None)
-            self._caught.pop(frame_id, None)
+            self._unwinding.forget(frame_id)
             recording.leave_by_return(frame_id, value)
         elif (
             entry.suspends
             and self._yields(opcodes, at)
-            and (value is not None or frame_id not in self._raised)
+            and (value is not None or frame_id not in self._unwinding.raised)
         ):
             root = recording.root_node
             stepped_out = recording.suspend(frame_id)
@@ -649,9 +575,7 @@ class ProfileCore:
                 self._suspended(recording)
             return
         else:
-            raised = self._raised.pop(frame_id, None) or self._unseen(recording, frame)
-            self._caught.pop(frame_id, None)
-            self._leaving[here()] = raised
+            raised = self._unwinding.leaves(recording, frame, self._handles.get(here()))
             recording.leave_raised(frame_id, raised)
         self._left(recording)
 
