@@ -289,7 +289,7 @@ def test_a_timeout_cancels_what_it_waits_for(run: Callable[[Any], Any]) -> None:
     for trace in checked(traces, [["served", ["gives_up", ["hangs", ["step"]], ["step"]]]]):
         assert one(trace, "hangs").raised["type"] == "asyncio.exceptions.CancelledError"  # type: ignore[index]
         assert one(trace, "gives_up").raised is None
-        waited(one(trace, "hangs"), PAUSE_S)
+        assert one(trace, "hangs").waiting_ns > 0  # the timeout runs from before it hangs
 
 
 async def resists(number: int) -> str:

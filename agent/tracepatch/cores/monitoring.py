@@ -31,9 +31,9 @@ from tracepatch_shared.errors import Conflict
 
 from ..codes import SUSPENDS, Entry
 from ..containment import ours, take
-from ..delegation import delegates
 from ..recording import Recording, current, receive, recorded_ns
 from . import Trigger
+from .parking import Parking
 
 if TYPE_CHECKING:
     from ..resolve import Function
@@ -69,8 +69,7 @@ class MonitoringCore:
         self._watched: dict[int, CodeType] = {}
         self._receiving: dict[int, CodeType] = {}
         self._touched: dict[int, CodeType] = {}
-        self._parked: dict[int, Recording] = {}
-        self._inner: dict[int, int] = {}
+        self._parking = Parking()
         self._loaded: Callable[[Any], None] | None = None
         self._cost: tuple[float, float] | None = None
         self._counted = 0
@@ -178,7 +177,7 @@ class MonitoringCore:
             }
         mine = [tool for tool in range(6) if monitoring.get_tool(tool) == _NAME]
         set_now = sum(monitoring.get_events(tool) for tool in mine)
-        hooks = len(self._touched) + len(self._parked)
+        hooks = len(self._touched) + len(self._parking.parked)
         return {
             "events": set_now,
             "tool_id_freed": not mine,
@@ -346,8 +345,7 @@ class MonitoringCore:
                     self._set_local(code)
                     if not self._mask(code):
                         self._touched.pop(id(code), None)
-                self._parked.clear()
-                self._inner.clear()
+                self._parking.clear()
                 self._rooted = False
                 self._count_heeded()
         finally:
@@ -365,7 +363,8 @@ class MonitoringCore:
         """
         get = current.get
         loader = _LOADER
-        parked = self._parked
+        parked = self._parking.parked
+        reused = self._parking.reused
         sole: CodeType | None = None
         many = False
 
@@ -380,7 +379,7 @@ class MonitoringCore:
                 return
             try:
                 if parked:
-                    self._reused(id(_getframe(1)))
+                    reused(id(_getframe(1)))
                 if recording is None or recording.done or (recording.local and self._aimed):
                     self._begins(recording, code, _getframe(1))
                 else:
@@ -398,7 +397,7 @@ class MonitoringCore:
                 self._counted += 1
             try:
                 if parked:
-                    self._reused(id(_getframe(1)))
+                    reused(id(_getframe(1)))
                 if recording is None or recording.done or (recording.local and self._aimed):
                     self._begins(recording, code, _getframe(1))
                 else:
@@ -442,11 +441,6 @@ class MonitoringCore:
         if recording is not None:
             recording.restore()  # ended by the agent thread: a block around it goes on
 
-    def _reused(self, frame_id: int) -> None:
-        """A frame begins at this address, in whatever Context: the generator that stood there is dead."""
-        self._parked.pop(frame_id, None)
-        self._inner.pop(frame_id, None)
-
     def _on_unwind(self, _code: CodeType, _offset: int, exception: BaseException) -> None:
         recording = current.get()
         if recording is None or recording.done:
@@ -466,27 +460,9 @@ class MonitoringCore:
             return
         try:
             frame = _getframe(1)
-            frame_id = id(frame)
-            if self._parked:
-                # What yields here runs: a generator that was parked at this address is dead.
-                self._parked.pop(frame_id, None)
-                self._inner.pop(frame_id, None)
-            root = recording.root_node
-            suspended = recording.suspend(frame_id)
-            if root is None or root.entry.coroutine or not root.entry.suspends:
-                return
-            inner = recording.delegates
-            if suspended and root.frame_id == frame_id:
-                # A generator runs in its caller's Context: this one is not the task's any more.
-                self._parked[frame_id] = recording
-                for delegate in inner:
-                    self._inner[delegate] = frame_id
-                inner.clear()
-                recording.restore()
-            elif delegates(frame.f_back):
-                inner.append(frame_id)
-            else:
-                inner.clear()
+            # What yields here runs: a generator that was parked at this address is dead.
+            self._parking.reused(id(frame))
+            self._parking.yielded(recording, frame, suspended=recording.suspend(id(frame)))
         except BaseException as error:  # noqa: BLE001 - contained
             self._contain(error, recording)
 
@@ -494,8 +470,8 @@ class MonitoringCore:
         recording = current.get()
         try:
             frame_id = id(_getframe(1))
-            if frame_id in self._parked:
-                recording = self._unpark(frame_id)
+            if frame_id in self._parking.parked:
+                recording = self._parking.unpark(frame_id)
             self._taken(frame_id, recording)
             if recording is not None and not recording.done:
                 recording.resume(frame_id)
@@ -506,11 +482,9 @@ class MonitoringCore:
         recording = current.get()
         try:
             frame_id = id(_getframe(1))
-            if self._parked:
-                # It comes from the inside out: to what a traced generator delegates to before the generator.
-                root = self._inner.get(frame_id, frame_id)
-                if root in self._parked:
-                    recording = self._unpark(root)
+            root = self._parking.root_of(frame_id)
+            if root in self._parking.parked:
+                recording = self._parking.unpark(root)
             self._taken(frame_id, recording)
             if recording is not None and not recording.done:
                 recording.resume(frame_id)
@@ -545,14 +519,6 @@ class MonitoringCore:
             recording.fill("interrupted")
             recording.finish()
         take(error)
-
-    def _unpark(self, root: int) -> Recording | None:
-        recording = self._parked.pop(root, None)
-        for delegate in [inner for inner, outer in self._inner.items() if outer == root]:
-            self._inner.pop(delegate, None)
-        if recording is not None and not recording.done:
-            recording.go_on()
-        return recording
 
     # ---- cost ---------------------------------------------------------------------------------------------------
 
@@ -590,8 +556,7 @@ class MonitoringCore:
             recording.done = True
         self._live.clear()
         self._aimed.clear()
-        self._parked.clear()
-        self._inner.clear()
+        self._parking.clear()
         self._rooted = False
         self._count_heeded()
         self._loaded = None

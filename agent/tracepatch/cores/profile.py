@@ -31,10 +31,10 @@ from tracepatch_shared.errors import Conflict
 from .. import pyversion
 from ..codes import SUSPENDS, Entry
 from ..containment import ours, take
-from ..delegation import delegates
 from ..recording import Recording, current, receive, recorded_ns
 from ..strand import greenlets, here
 from . import Trigger
+from .parking import Parking
 from .unwinding import Raised, Unwinding
 
 if TYPE_CHECKING:
@@ -58,9 +58,7 @@ class ProfileCore:
         self._users = 0
         self._live: set[Recording] = set()
         self._unwinding = Unwinding()
-        self._parked: dict[int, Recording] = {}
-        self._inner: dict[int, int] = {}
-        """Frames that a parked generator delegates to, and its own."""
+        self._parking = Parking()
         self._targets: dict[tuple[int, int], Injection] = {}
         self._loop: Injection | None = None
         self._loader: Injection | None = None
@@ -114,7 +112,7 @@ class ProfileCore:
                 "ok": not self._targets,
                 "blocks": self._users,
             }
-        hooks = len(self._targets) + len(self._entries) + len(self._parked)
+        hooks = len(self._targets) + len(self._entries) + len(self._parking.parked)
         hooks += (self._loop is not None) + (self._loader is not None)
         return {"events": 0, "tool_id_freed": True, "hooks": hooks, "ok": not hooks}
 
@@ -296,8 +294,8 @@ class ProfileCore:
 
     def _forget(self) -> None:
         """Forget the frames of traces that have ended."""
-        for table in (self._parked, self._inner, self._sticky):
-            table.clear()
+        self._sticky.clear()
+        self._parking.clear()
         self._unwinding.clear()
 
     def _follow(self, frame: FrameType) -> None:
@@ -419,7 +417,7 @@ class ProfileCore:
         that neither suspends nor is unwound. All else is `_called` and `_followed`.
         """
         get = current.get
-        parked = self._parked
+        parked = self._parking.parked
         raised = self._unwinding.raised
         caught = self._unwinding.caught
         copied = pyversion.COPIED_LOCALS
@@ -490,7 +488,7 @@ class ProfileCore:
     def _called(self, frame: FrameType, code: CodeType) -> Any:
         recording = current.get()
         try:
-            if self._parked and (id(frame) in self._parked or id(frame) in self._inner):
+            if self._parking.parked:
                 recording = self._resumed(frame, recording)
             if recording is None or recording.done:
                 if not self._live and gettrace() is self._call_hook:
@@ -556,21 +554,8 @@ class ProfileCore:
             and self._yields(opcodes, at)
             and (value is not None or frame_id not in self._unwinding.raised)
         ):
-            root = recording.root_node
             stepped_out = recording.suspend(frame_id)
-            if root is not None and root.entry.suspends and not root.entry.coroutine:
-                inner = recording.delegates
-                if stepped_out and root.frame_id == frame_id:
-                    # A generator runs in its caller's Context: this one is not the task's any more.
-                    self._parked[frame_id] = recording
-                    for delegate in inner:
-                        self._inner[delegate] = frame_id
-                    inner.clear()
-                    recording.restore()
-                elif delegates(frame.f_back):
-                    inner.append(frame_id)
-                else:
-                    inner.clear()
+            self._parking.yielded(recording, frame, suspended=stepped_out)
             if stepped_out and not recording.runs_here():
                 self._suspended(recording)
             return
@@ -597,7 +582,7 @@ class ProfileCore:
         It stays as well for a root that is a generator: whoever resumes it does so in a Context that tells nothing.
         """
         root = recording.root_node
-        if (root is not None and root.frame_id in self._parked) or not _on_asyncio():
+        if (root is not None and root.frame_id in self._parking.parked) or not _on_asyncio():
             waiting = self._sticky.setdefault(here(), [])
             if recording not in waiting:
                 waiting.append(recording)
@@ -611,28 +596,24 @@ class ProfileCore:
         return not pyversion.RESUME_OPCODE and at + 2 < len(opcodes) and opcodes[at + 2] in _YIELDS[1:]
 
     def _resumed(self, frame: FrameType, recording: Recording | None) -> Recording | None:
-        """Return the recording whose root goes on, or `recording` where the root is dead and this frame has its address."""
-        root_id = self._inner.get(id(frame), id(frame))  # something is thrown in from the inside out
-        parked = self._parked.get(root_id)
-        node = None if parked is None else parked.open.get(id(frame))
+        """Return the recording whose root goes on with this frame, `recording` where it is part of none.
+
+        A root that is dead, and whose address this frame has, is forgotten.
+        """
+        root_id = self._parking.root_of(id(frame))
+        parked = self._parking.parked.get(root_id)
+        if parked is None:
+            return recording
+        node = parked.open.get(id(frame))
         if (
             node is None
             or node.entry.code is not frame.f_code
             or frame.f_lasti == node.entry.first
             or frame.f_trace is None  # it began where nothing was followed
         ):
-            self._inner.pop(id(frame), None)
-            self._parked.pop(id(frame), None)
+            self._parking.reused(id(frame))
             return recording
-        return self._unpark(root_id)
-
-    def _unpark(self, root: int) -> Recording | None:
-        recording = self._parked.pop(root, None)
-        for delegate in [inner for inner, outer in self._inner.items() if outer == root]:
-            self._inner.pop(delegate, None)
-        if recording is not None and not recording.done:
-            recording.go_on()
-        return recording
+        return self._parking.unpark(root_id)
 
     # ---- cost and fork ------------------------------------------------------------------------------------------
 

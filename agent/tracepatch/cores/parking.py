@@ -1,0 +1,81 @@
+"""Traces whose root is a generator, while it is suspended.
+
+A generator runs in the Context of whoever takes from it, so a trace that is rooted in one is current only between its
+resume and its yield. In between it is parked, by the identity of the root's frame, and of the frames that the root
+delegates to: what is thrown in arrives from the inside out.
+
+Concurrency: called on application threads inside callbacks; each change is one operation of a dictionary.
+"""
+
+from __future__ import annotations
+
+from dis import opmap
+from types import FrameType
+
+from ..codes import SUSPENDS
+from ..recording import Recording
+
+_DELEGATES = frozenset(opmap[name] for name in ("SEND", "YIELD_FROM") if name in opmap)
+_CACHE = opmap.get("CACHE", -1)
+
+
+class Parking:
+    """All parked traces of the process."""
+
+    def __init__(self) -> None:
+        self.parked: dict[int, Recording] = {}
+        """By the frames of their roots."""
+        self._inner: dict[int, int] = {}
+        """Frames that a parked root delegates to, and the root's."""
+
+    def root_of(self, frame_id: int) -> int:
+        """Return the frame of the parked root that this one is part of, itself where it is part of none."""
+        return self._inner.get(frame_id, frame_id)
+
+    def yielded(self, recording: Recording, frame: FrameType, *, suspended: bool) -> None:
+        """A frame has yielded, which has `suspended` a runner or not: park the trace if it was its root."""
+        root = recording.root_node
+        if root is None or root.entry.coroutine or not root.entry.suspends:
+            return
+        inner = recording.delegates
+        if suspended and root.frame_id == id(frame):
+            # The Context is its caller's again.
+            self.parked[root.frame_id] = recording
+            for delegate in inner:
+                self._inner[delegate] = root.frame_id
+            inner.clear()
+            recording.restore()
+        elif _delegates(frame.f_back):
+            inner.append(id(frame))
+        else:
+            inner.clear()
+
+    def unpark(self, root: int) -> Recording | None:
+        """The root goes on: return its trace, which is current again unless it is done."""
+        recording = self.parked.pop(root, None)
+        for delegate in [inner for inner, outer in self._inner.items() if outer == root]:
+            self._inner.pop(delegate, None)
+        if recording is not None and not recording.done:
+            recording.go_on()
+        return recording
+
+    def reused(self, frame_id: int) -> None:
+        """Another frame has this identity now: the generator that had it is dead."""
+        self.parked.pop(frame_id, None)
+        self._inner.pop(frame_id, None)
+
+    def clear(self) -> None:
+        """Forget all of them."""
+        self.parked.clear()
+        self._inner.clear()
+
+
+def _delegates(frame: FrameType | None) -> bool:
+    """Tell whether a generator's frame waits in a `yield from`, not in a call of `next()` or in a loop."""
+    if frame is None or not frame.f_code.co_flags & SUSPENDS:
+        return False
+    code = frame.f_code.co_code
+    at = frame.f_lasti
+    while at > 0 and code[at] == _CACHE:  # 3.12 stands behind the instruction
+        at -= 2
+    return at >= 0 and code[at] in _DELEGATES
