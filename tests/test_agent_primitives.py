@@ -60,7 +60,6 @@ def test_no_greenlet_library_is_ever_imported(runtime_dir) -> None:
 
 
 def test_a_real_gevent_process_has_a_native_thread(runtime_dir) -> None:
-    pytest.importorskip("gevent")
     program = """
 from gevent import monkey; monkey.patch_all()
 import os, gevent, tracepatch
