@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -413,3 +414,10 @@ def test_what_takes_from_a_traced_generator_is_recorded_on_after_its_yields() ->
     assert names(generator) == ["generator", "leaf", "leaf", "leaf"]
     assert names(taker) == ["takes", "leaf", "leaf", "leaf", "leaf"]
     assert current.get() is None
+
+
+def test_a_runner_that_leaves_its_thread_just_now_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The agent's thread looks while the application's has taken the last node off."""
+    monkeypatch.delitem(sys.modules, "greenlet", raising=False)
+    leaving: Any = SimpleNamespace(current={1: SimpleNamespace(stack=[])})
+    assert not core().lost(leaving)

@@ -267,7 +267,11 @@ class ProfileCore:
         """
         if "greenlet" in sys.modules:
             return False
-        running = [(thread, runner, runner.stack[0]) for thread, runner in list(recording.current.items())]
+        running = [
+            (thread, runner, stack[0])
+            for thread, runner in list(recording.current.items())
+            if (stack := list(runner.stack))  # its thread may be emptying it just now
+        ]
         stacks = sys._current_frames() if running else {}
         for thread, runner, root in running:
             frame = stacks.get(thread)
