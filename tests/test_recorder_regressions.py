@@ -63,6 +63,23 @@ def test_a_task_that_waits_again_after_a_cancellation_is_seen_waiting() -> None:
     assert trace.branches[last.branch].kind == "root"
 
 
+@pytest.mark.parametrize("again", [False, True])
+def test_a_cancellation_that_an_unrecorded_coroutine_catches_wakes_the_task_up(again: bool) -> None:
+    with bench() as made:
+        made.arm("targets.uneven:goes_on_below_a_patient_library", scope={"only": ["targets.uneven"]})
+        work = uneven.goes_on_below_a_patient_library(again)
+        assert asyncio.run(cancelled(work)) == "caught"
+        trace = made.trace()
+    assert [branch.kind for branch in trace.branches][:1] == ["root"]
+    last = next(node for node in named(trace, "leaf") if node.args["value"] == "caught")
+    assert (last.parent, last.branch) == (trace.roots[0].id, 0)
+    assert all(
+        trace.branches[node.branch].kind == "callback" for node in named(trace, "leaf") if node is not last
+    )
+    assert bool([node for node in named(trace, "leaf") if node is not last]) == again
+    assert trace.roots[0].waiting_ns > trace.roots[0].wall_ns / 2
+
+
 def test_a_task_that_never_ran_is_no_parent_and_an_await_no_exception() -> None:
     with bench() as made:
         made.arm("targets.uneven:spawns_after_waste")

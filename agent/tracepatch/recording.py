@@ -262,6 +262,13 @@ class Recording(Runners):
             outer.resume(frame_id)
         super().resume(frame_id)
 
+    def thrown_below(self, frame: FrameType) -> bool:
+        """Something is thrown into a frame that is not followed; return whether it is from here on."""
+        outer = self.outer
+        if outer is not None and not outer.done:
+            outer.thrown_below(frame)
+        return not self.full and self.thrown_into(frame, self.entry)
+
     @property
     def left(self) -> bool:
         """The root's frame has ended; if this is not done soon, a signal handler has raised just then."""

@@ -262,20 +262,52 @@ class Runners:
         elif node.saved is None or (
             node.entry.code.co_flags & CO_ASYNC_GENERATOR and self.here() not in self.current
         ):
-            # Its root, or (thrown into, which happens from the inside out) the innermost frame of the runner.
-            self._step_in(runner, self.here())
-            runner.thrown = not stack or stack[0] is not node
             runner.visited = node if node.saved is not None else None
-            if runner.thrown:
-                for item in (*stack, *(node.holder.saved or () if node.holder is not None else ())):
-                    if item.entry.coroutine:
-                        self._watch(item.entry.code)
-            if runner.shown:
-                self.events.append((RESUME, runner, self._clock()))
+            self._continue(runner, node)
         if node.saved is not None:
             self._reenter(node)
         elif node.holder is not None:
             self._reenter(node.holder)
+
+    def thrown_into(self, frame: Frame, entry_of: Callable[[Any], Entry]) -> bool:
+        """Something is thrown into a frame that goes on; return whether that woke a runner up which has no node of it.
+
+        It was passed over, like one library function below another. Where it catches that, the trace hook of 3.10 and
+        3.11 is not told that what is above it goes on. So from here on it, and all between it and the runner's top, are
+        nodes that do not show.
+        """
+        between = [frame]
+        above = frame.f_back
+        while above is not None and above.f_code.co_flags & SUSPENDS and id(above) not in self.open:
+            between.append(above)
+            above = above.f_back
+        top = None if above is None else self.open.get(id(above))
+        if top is None or self.here() in self.current:
+            return False
+        runner = top.runner
+        if runner.running or top.saved is not None or not runner.stack or runner.stack[-1] is not top:
+            return False
+        self._continue(runner, None)
+        for step in reversed(between):
+            node = Node(entry_of(step), id(step), runner)
+            node.visible = False
+            runner.stack.append(node)
+            self.open[id(step)] = node
+            self._watch(step.f_code)
+        return True
+
+    def _continue(self, runner: Runner, node: Node | None) -> None:
+        """The runner goes on with its root, or, thrown into from the inside out, with the innermost of its frames."""
+        stack = runner.stack
+        self._step_in(runner, self.here())
+        runner.thrown = not stack or stack[0] is not node
+        if runner.thrown:
+            holder = None if node is None else node.holder
+            for item in (*stack, *(holder.saved or () if holder is not None else ())):
+                if item.entry.coroutine:
+                    self._watch(item.entry.code)
+        if runner.shown:
+            self.events.append((RESUME, runner, self._clock()))
 
     def _visit_ends(self, runner: Runner) -> None:
         """The runner waits on; where it is its own task that was cancelled, the next frame outwards wakes it up."""

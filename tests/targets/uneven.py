@@ -7,6 +7,8 @@ import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
+from . import patience
+
 
 def leaf(value: object) -> object:
     return value
@@ -52,6 +54,12 @@ async def serves() -> object:
 async def goes_on_after_a_cancellation() -> object:
     asyncio.get_running_loop().call_later(0.02, leaf, "timer")
     return await serves()
+
+
+async def goes_on_below_a_patient_library(again: bool) -> object:
+    asyncio.get_running_loop().call_later(0.03, leaf, "timer")
+    answer = await patience.patient(again=again)
+    return leaf(answer)
 
 
 async def child(number: int) -> int:

@@ -508,7 +508,7 @@ class ProfileCore:
                     recording.resume(id(frame))
                     return self._event_hook
                 if frame.f_lasti != recording.entry(frame).first:
-                    return None
+                    return self._thrown(recording, frame)
             if len(self._live) > 1:
                 for other in tuple(self._live):
                     if other is not recording:
@@ -519,6 +519,18 @@ class ProfileCore:
         except BaseException as error:  # noqa: BLE001 - contained
             self._contain(error, recording)
             return None
+        return self._event_hook
+
+    def _thrown(self, recording: Recording, frame: FrameType) -> Any:
+        """A frame that is not followed goes on: with what was thrown into it, if nothing of its runner is told first."""
+        if recording.runs_here() or not recording.thrown_below(frame):
+            return None
+        step: FrameType | None = frame
+        while step is not None and recording.follows(id(step)) and step.f_trace is None:
+            step.f_trace = self._event_hook
+            step.f_trace_lines = False
+            step = step.f_back
+        self._unwinding.resumed(frame)
         return self._event_hook
 
     def _followed(self, frame: FrameType, event: str, value: Any) -> None:
