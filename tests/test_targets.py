@@ -31,7 +31,7 @@ from tracepatch_shared.targets import RESERVED, Target, parse_target, parse_targ
         ("func:app/views.py:120", ("file", "", "", "app/views.py", 120)),
         ("app.views.Cart.checkout", ("dotted", "", "app.views.Cart.checkout", "", None)),
         ("app.save@12", ("dotted", "", "app.save", "", 12)),
-        ("http:POST /checkout*", ("http", "", "POST /checkout*", "", None)),
+        ("http:POST /checkout*", ("http", "", "", "/checkout*", None)),
         ("task:worker-*", ("task", "", "worker-*", "", None)),
         ("job:send_email", ("job", "", "send_email", "", None)),
         ("thread:pool-*", ("thread", "", "pool-*", "", None)),
@@ -86,6 +86,51 @@ def test_reserved_kinds_are_refused_in_one_place(kind):
     with pytest.raises(UsageError, match=f"{kind}: targets are not available in this version") as caught:
         parse_targets(["app:x", f"{kind}:x"])
     assert f"func:{kind}:NAME" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "method", "path", "matches"),
+    [
+        ("http:POST /checkout*", "POST", "/checkout/4/items", True),
+        ("http:POST /checkout*", "GET", "/checkout/4", False),
+        ("http:get|head /a", "HEAD", "/a", True),
+        ("http:GET /a", "HEAD", "/a", False),
+        ("http:/a", "DELETE", "/a", True),
+        ("http:/a", "GET", "/a/", False),
+        ("http:* /a", "PUT", "/a", True),
+        ("http:*", "GET", "/", True),
+        ("http:*/x", "GET", "/a/b/x", True),
+        ("http:GET /with space", "GET", "/with space", True),
+        ("http:/items/{id}", "GET", "/items/3", True),
+        ("http:/items/{id}", "GET", "/items/3/x", False),
+        ("http:/items/{id}", "GET", "/items/", False),
+        ("http:/items/{id}", "GET", "/items/{id}", True),
+        ("http:/files/{rest:path}", "GET", "/files/a/b", True),
+        ("http:/files/<path:rest>", "GET", "/files/a/b", True),
+        ("http:/<int:year>/x", "GET", "/2026/x", True),
+        ("http:/a/*/q/{id}/x", "GET", "/a/q/1/q/2/x", True),
+        ("http:/a.c", "GET", "/abc", False),
+        ("http:/*a*a*a*a*a*a*a*a*b", "GET", "/" + "a" * 2000, False),
+    ],
+)
+def test_requests(text, method, path, matches):
+    assert parse_target(text).matches_request(method, path) is matches
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("http:checkout", "a path begins with / or \\*"),
+        ("http:POST checkout", "a path begins with / or \\*"),
+        ("http:PO-ST /x", "'PO-ST' is no method"),
+        ("http:/x?user=42", "the query is not part of the path.*--where"),
+        ("http:/{a}-{b}-{c}", "more than 2 parameters"),
+        ("http:", "names nothing after http:"),
+    ],
+)
+def test_malformed_requests(text, says):
+    with pytest.raises(UsageError, match=says):
+        parse_target(text)
 
 
 def test_parse_targets():

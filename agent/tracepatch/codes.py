@@ -29,6 +29,8 @@ from typing import Final
 import tracepatch_shared
 from tracepatch_shared import records
 
+from .response import tell_of
+
 HIDDEN: Final = 0
 """Ours: never recorded, never counted."""
 APPLICATION: Final = 1
@@ -81,6 +83,7 @@ class Entry:
         "arguments",
         "bare",
         "cells",
+        "closes",
         "code",
         "coroutine",
         "first",
@@ -100,6 +103,7 @@ class Entry:
         "serves_others",
         "spawn",
         "suspends",
+        "tell",
     )
 
     def __init__(self, code: CodeType, module: str, action: int) -> None:
@@ -128,6 +132,8 @@ class Entry:
         self.bare = self.hand_off == "fn"
         self.send = SEND.get((module, code.co_name))
         self.serves_others = (module, code.co_name) in SERVES_OTHERS
+        self.closes = code.co_name == "close" and self.arguments[:1] == ("self",)
+        self.tell = tell_of(module, code.co_name, self.arguments)
         self.optimized = bool(flags & CO_OPTIMIZED)
         self.library = action == LIBRARY
         self.plain = (
@@ -137,6 +143,8 @@ class Entry:
             and self.hand_off is None
             and self.send is None
             and not self.serves_others
+            and self.tell is None
+            and not self.closes
         )
         """An ordinary function: it comes and goes on top of whatever runs."""
         self.recorded = False

@@ -163,6 +163,8 @@ class Probe:
         self.slots: deque[None] = deque([None] * options.limits.concurrent)
         """As many entries as traces may begin to record now; put back when one ends."""
         self.seen = 0
+        self.others = 0
+        """Requests that no target of the probe matched."""
         self.passed_over = 0
         self.kept = 0  # counted by Tracing; `finished` is the agent thread's own count
         self.errors = 0
@@ -208,6 +210,7 @@ class Probe:
             "expires_in_s": round(max(0.0, self.expires_s - now_s), 3),
             "count": self.count,
             "seen": self.seen,
+            "others": self.others,
             "passed_over": self.passed_over,
             "kept": self.finished,
             "live": self.recording,

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from sys import _getframe
 from time import perf_counter_ns, time_ns
-from types import CodeType, CoroutineType, FrameType, FunctionType
+from types import CodeType, CoroutineType, FrameType, FunctionType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from tracepatch_shared.limits import OPTIONS, Capture, Limits
@@ -33,6 +33,8 @@ from .handoff import (
     thread_name,
     type_of,
 )
+from .objects import class_dict, mro_of
+from .response import Response
 from .runners import Node, Runner, Runners, Start, starter
 
 if TYPE_CHECKING:
@@ -60,9 +62,9 @@ class Recording(Runners):
     """
 
     __slots__ = (
-        "_arguments", "_capturer", "_codes", "_emit", "_look_at", "_max_bytes", "_max_calls", "_suspensions",
+        "_arguments", "_body", "_capturer", "_codes", "_emit", "_look_at", "_max_bytes", "_max_calls", "_suspensions",
         "_wake", "_weight_seen", "delegates", "done", "ended_ns", "full", "known", "limits", "local", "on_end",
-        "on_hand_off", "on_send", "option", "outer", "packed_bytes", "reason", "root_node", "sent", "started_at_ns",
+        "on_hand_off", "on_send", "option", "outer", "packed_bytes", "reason", "response", "root_node", "sent", "started_at_ns",
         "started_ns", "status", "straight", "threads", "unstarted",
     )  # fmt: skip
 
@@ -98,6 +100,10 @@ class Recording(Runners):
         self.ended_ns = 0
         self.root_node: Node | None = None
         self.packed_bytes = 0
+        self._body = 0
+        """The root has returned, and what it returned has this identity (of a generator: its frame) and is to be sent."""
+        self.response: Response | None = None
+        """The root is a request, and this the response to it as far as it is known."""
         self.unstarted = 0
         """Branches that were started and had not begun when the trace ended."""
         self.on_end: Callable[[Recording], None] | None = None
@@ -180,9 +186,14 @@ class Recording(Runners):
         outer = self.outer
         if outer is not None and not outer.done:
             outer.start_frame(code, frame)
+        entry = self.known(id(code)) or self._codes.add(code, frame)
+        if entry.tell is not None and self.response is not None:
+            values = frame.f_locals
+            entry.tell(self.response, values)
+            if _SNAPSHOT and entry.optimized:
+                values.clear()
         if self.full:
             return None
-        entry = self.known(id(code)) or self._codes.add(code, frame)
         if entry.action == HIDDEN:
             return None
         if entry.spawn is not None:
@@ -195,6 +206,8 @@ class Recording(Runners):
         if self.calls >= self._look_at and not self._goes_on():
             return None
         node = self.start(entry, frame)
+        if self._body:
+            self._body_ends(entry, frame)
         if entry.hand_off is not None and not entry.bare:
             self._hand_off(frame.f_locals.get(entry.hand_off))
         if node is not None:
@@ -215,7 +228,7 @@ class Recording(Runners):
             self._emit((RETURN, node.runner, now, node, plain))
         elif node.runner.entered:
             self._left(node)
-        if node is self.root_node:
+        if node is self.root_node and not self._body_follows(value):
             self.finish()
         return node
 
@@ -279,6 +292,44 @@ class Recording(Runners):
         outer = self.outer
         return frame_id in self.open or (outer is not None and outer.follows(frame_id))
 
+    def _body_follows(self, body: object) -> bool:
+        """The root has returned: tell whether its server still has to take the response out of what it returned (WSGI).
+
+        It is over when that is: a generator when its frame ends, all else when the server calls its `close`.
+        """
+        response = self.response
+        if response is None or self.full:
+            return False
+        kind = type(body)
+        if kind is GeneratorType:
+            self._body = id(body.gi_frame)  # type: ignore[attr-defined]
+        elif any(type(class_dict(owner).get("close")) is FunctionType for owner in mro_of(kind)):
+            self._body = id(body)
+        else:
+            response.ends()
+            return False
+        self.returned_root, self.root_node = self.root_node, None
+        self.local = True  # the next request may come to this thread although nobody has closed this one's
+        return True
+
+    def _body_ends(self, entry: Entry, frame: FrameType) -> None:
+        """A frame begins: when it ends so does the body, if it is that of the generator or of `close`."""
+        if id(frame) != self._body:
+            if not entry.closes:
+                return
+            values = frame.f_locals
+            closed = id(values.get("self"))
+            if _SNAPSHOT and entry.optimized:
+                values.clear()
+            if closed != self._body:
+                return
+            if self.response is not None:
+                self.response.ends()
+        self._body = 0
+        self.root_node = self.open.get(id(frame))
+        if self.root_node is None:  # passed over
+            self.finish()
+
     def _left(self, node: Node) -> None:
         """A node has ended: where its runner, now empty, was let into a Context, that is nobody's again."""
         runner = node.runner
@@ -323,6 +374,8 @@ class Recording(Runners):
 
     def finish(self) -> None:
         """The root has ended (application thread)."""
+        if self.response is not None:
+            self.response.ends()
         self.restore()  # first: once it is done, the agent thread makes it forget what was there before
         self.end(TRIPPED if self.full else COMPLETE, self.reason)
 
@@ -357,7 +410,7 @@ class Recording(Runners):
         """Let go of all but `done`: copies of the Context may keep this object for as long as they like."""
         for table in (self.events, self.open, self.current, self.spawned, self.handed, self.sent):
             table.clear()
-        self.root = self.last = self.root_node = None
+        self.root = self.last = self.root_node = self.returned_root = None
         if self.outer is not None and self.outer.done:
             self.outer = None
         self.on_end = self.on_hand_off = self.on_send = None
@@ -400,7 +453,7 @@ class Recording(Runners):
             name = item.get_name()  # methods in C of a type in C: no code of the application's
             item = item.get_coro()
         if type(item) is CoroutineType and fresh(item):
-            shown = self._name(name)
+            shown = self.shown_name(name)
             automatic = shown.startswith("Task-") or shown.rpartition(".")[2] == item.cr_code.co_name
             self.spawning(id(item.cr_frame), "" if automatic else shown)
 
@@ -431,15 +484,17 @@ class Recording(Runners):
             return False
         start = sent[1]
         entry = self.entry(frame)
-        runner = Runner("thread", self._name(thread_name(item)) or entry.code.co_name, start.node, start.link)
+        runner = Runner(
+            "thread", self.shown_name(thread_name(item)) or entry.code.co_name, start.node, start.link
+        )
         runner.entered = True
         self.host(entry, frame, runner)
         return True
 
     def _thread_name(self) -> str:
-        return self._name(thread_name())
+        return self.shown_name(thread_name())
 
-    def _name(self, text: object) -> str:
+    def shown_name(self, text: object) -> str:
         """Return a name that the application gave, as it may be shown."""
         if not self._arguments or type(text) is not str or not text:
             return ""

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from tracepatch_shared.targets import RESERVED, Target, is_glob, is_nameless
 
-from . import near, walk
+from . import frameworks, near, walk
 
 MAX_FUNCTIONS: Final = 10_000
 """Functions that a resolution holds; more are only counted."""
@@ -31,7 +31,7 @@ _OURS = frozenset(("tracepatch", "tracepatch_shared", "tracepatch_ctl"))
 _NEEDS_HOLDERS = not hasattr(sys, "monitoring")
 
 if _NEEDS_HOLDERS:
-    from .prologue import original_of
+    from .prologue import original_of as original_of
 else:
 
     def original_of(code: CodeType) -> CodeType:
@@ -51,6 +51,8 @@ class Function:
     """Live function objects whose code this is. Filled only where there is no `sys.monitoring`."""
     outers: list[FunctionType] = field(default_factory=list)
     """Live functions that contain this one, so that each of their calls makes a new function object. Filled likewise."""
+    request: frameworks.Reader | None = None
+    """A framework's entry that `http` targets alone match: what reads a request from its arguments."""
 
     @property
     def file(self) -> str:
@@ -118,7 +120,11 @@ def qualnames_of(module: str) -> dict[int, tuple[CodeType, str]]:
 
 def module_matters(targets: Iterable[Target], module: str) -> bool:
     """Tell whether a module that was just imported can hold a match; cheap, runs nothing."""
-    return not _is_ours(module) and any(target.matches_module(module) for target in targets)
+    return not _is_ours(module) and any(
+        entry.matches_module(module)
+        for target in targets
+        for entry in (frameworks.targets() if target.kind == "http" else (target,))
+    )
 
 
 @dataclass(slots=True)
@@ -139,12 +145,17 @@ class _Search:
         self.waits = False
         self._contents: dict[str, _Contents] = {}
         self._by_attribute: list[FunctionType] = []
+        self._reader: frameworks.Reader | None = None
+        """The entry of a framework is being looked for, and this reads its requests."""
 
     def look(self, target: Target) -> None:
         """Add what one target matches, or why it matches nothing."""
         before = len(self.refused)
         if target.kind in RESERVED:
             self.refused.append((target.text, f"{target.kind}: targets are not available in this version"))
+            return
+        if target.kind == "http":
+            self._http()
             return
         if target.kind == "file":
             matched = self._file(target)
@@ -156,6 +167,13 @@ class _Search:
             for name in near.misses(target, self.modules, self._names):
                 if name not in self.near:
                     self.near.append(name)
+
+    def _http(self) -> None:
+        """Add the entries of the frameworks that are loaded; any of the others may still be imported."""
+        for entry in frameworks.targets():
+            self._reader = frameworks.entries()[entry.text]
+            self._function(entry, entry.module, entry.qualname)
+        self._reader = None
 
     def _function(self, target: Target, module: str, qualname: str) -> bool:
         spelled = Target("function", target.text, module, qualname, line=target.line)
@@ -299,7 +317,9 @@ class _Search:
         return qualname
 
     def _add(self, code: CodeType, module: str, qualname: str) -> None:
-        self.found.setdefault(id(code), Function(qualname, module, code))
+        found = self.found.setdefault(id(code), Function(qualname, module, code, request=self._reader))
+        if self._reader is None:
+            found.request = None  # a target names it, whatever requests enter there
 
     def find_holders(self, *, everywhere: bool) -> None:
         """Fill `holders` and `outers`, from the modules walked.

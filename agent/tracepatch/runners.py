@@ -114,7 +114,7 @@ class Runners:
     """All runners of one trace."""
 
     __slots__ = (
-        "_clock", "_max_depth", "_watch", "calls", "current", "events", "handed", "here", "last", "lost", "mixed", "open", "root", "spawned",
+        "_clock", "_max_depth", "_watch", "calls", "current", "events", "handed", "here", "last", "lost", "mixed", "open", "returned_root", "root", "spawned",
     )  # fmt: skip
 
     def __init__(
@@ -131,6 +131,8 @@ class Runners:
         self.mixed: set[int] = set()
         """Codes that several threads were given at the same time: which is which is not known."""
         self.root: Runner | None = None
+        self.returned_root: Node | None = None
+        """The root of a trace that goes on after it: what comes then hangs below it."""
         self.last: Runner | None = None
         self.calls = 0
         self.lost = 0
@@ -415,7 +417,7 @@ class Runners:
                 node = _visible(runner)
                 if node is not None:
                     return node
-        return None
+        return self.returned_root
 
     def _show(self, runner: Runner) -> None:
         runner.shown = True

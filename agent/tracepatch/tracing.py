@@ -25,11 +25,14 @@ from . import standing
 from .capture import Capturer
 from .codes import CodeTable, Scope
 from .cores import Core, core
+from .entries import Entries
 from .policy import DEFAULT, Policy
 from .probe import Probe
 from .recording import Recording, current
 from .redaction import Redactor
+from .request import Request
 from .resolve import Function, Resolution, module_matters, resolve
+from .response import Response
 from .runners import Event
 from .stream import Writer, packer
 
@@ -66,12 +69,15 @@ class _Live:
         "probe",
         "recording",
         "slot",
+        "task",
         "trace_id",
         "watch",
         "writer",
     )
 
-    def __init__(self, probe: Probe, recording: Recording, target: str) -> None:
+    def __init__(
+        self, probe: Probe, recording: Recording, target: str, task: dict[str, Any] | None = None
+    ) -> None:
         self.probe = probe
         self.recording = recording
         self.trace_id = os.urandom(4).hex()
@@ -83,6 +89,7 @@ class _Live:
         self.calls = -1
         """As many as when `expire` looked last."""
         self.meta: dict[str, Any] = {"target": target, "started_at_ns": recording.started_at_ns}
+        self.task = task or {"kind": "function", "name": target}
 
 
 class _Trigger:
@@ -95,6 +102,7 @@ class _Trigger:
         self.off = False
         self.functions: list[Function] = []
         self.names: dict[int, str] = {}
+        self._entries = Entries(targets)
         self._tracing = tracing
         self._codes: CodeTable | None = None
         self._missing = (0, 0)
@@ -106,6 +114,7 @@ class _Trigger:
                 return
             if id(function.code) not in self.names:
                 self.names[id(function.code)] = f"{function.module}:{function.name}"
+                self._entries.add(function)
                 self.functions.append(function)
                 self._tracing.core.aim(function, self)
                 if self.off:  # disarmed meanwhile by the agent thread, which did not see this one
@@ -118,6 +127,7 @@ class _Trigger:
             self._tracing.core.unaim(function, self)
         self.functions.clear()
         self.names.clear()
+        self._entries.clear()
 
     def loaded(self, module: object) -> None:
         """A module was imported: aim at what matches in it."""
@@ -130,10 +140,21 @@ class _Trigger:
     def __call__(self, code: CodeType, frame: FrameType) -> bool:
         """A target begins: record it if the probe still may; return whether it does."""
         probe = self.probe
-        probe.seen += 1
         tracing = self._tracing
         if self.off:
             return False
+        request: Request | None = None
+        if code in self._entries:
+            before = current.get()
+            if before is not None and before.returned_root is not None and not before.done:
+                before.finish()  # its server has not closed what it returned, and goes on with another request
+            request = self._entries.request(code, frame)
+            if request is None:
+                return False
+            if not self._entries.wants(request):
+                probe.others += 1
+                return False
+        probe.seen += 1
         try:
             slot = probe.slots.pop()
         except IndexError:
@@ -145,7 +166,12 @@ class _Trigger:
         try:
             permits.append(probe.permits.pop())
             recording = self._recording()
-            tracing.recordings[recording] = _Live(probe, recording, self.names.get(id(code), code.co_name))
+            target = self.names.get(id(code), code.co_name)
+            task = None
+            if request is not None:
+                task = request.task(recording.shown_name)
+                recording.response = Response()
+            tracing.recordings[recording] = _Live(probe, recording, target, task)
             begun = tracing.core.begin(recording, code, frame)
         except IndexError:
             if permits:
@@ -266,9 +292,13 @@ class Tracing:
         self.core.watch_imports(loaded if waiting else None)
 
     def scope(self, probe: Probe, functions: list[Function]) -> Scope:
-        """Return what a probe's traces record: the application, the targets' own packages among it."""
+        """Return what a probe's traces record: the application, the targets' own packages among it.
+
+        A framework at whose entry requests are waited for is a library like others.
+        """
         wanted = probe.scope
-        packages = {function.module.partition(".")[0] for function in functions} | set(self._packages)
+        named = (function for function in functions if function.request is None)
+        packages = {function.module.partition(".")[0] for function in named} | set(self._packages)
         return Scope(
             everything=bool(wanted.get("all")),
             packages=packages,
@@ -389,7 +419,7 @@ class Tracing:
             "probe_id": probe.probe_id,
             "target": live.meta["target"],
             "agent": self.identity,
-            "task": {"kind": "function", "name": live.meta["target"]},
+            "task": live.task,
             "started_at_ns": recording.started_at_ns,
             "limits": {**limits.to_wire(probe.limits), "capture": limits.to_wire(probe.capture)},
             "args": probe.args,
@@ -410,6 +440,8 @@ class Tracing:
             "option": recording.option,
             "overhead_ns": round(2 * recording.calls * self.core.cost_ns()[0]),
         }
+        if recording.response is not None:
+            fields["task"] = recording.response.to_wire(recording.started_ns)
         return live.writer.end(
             recording.ended_ns, recording.status, recording.reason, fields, recording.open_nodes()
         )

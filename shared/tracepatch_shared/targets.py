@@ -5,9 +5,12 @@
 | `app.views:Cart.checkout`, `func:app.*:Cart.*`, `app.views:save@120` | `function` |
 | `app/views.py:120` | `file` |
 | `app.views.Cart.checkout` | `dotted` |
-| `http:…`, `task:…`, `job:…`, `thread:…` | reserved: they parse, and `parse_targets` refuses them |
+| `http:POST /checkout*`, `http:/items/{id}` with any method, several as `GET|HEAD` | `http` |
+| `task:…`, `job:…`, `thread:…` | reserved: they parse, and `parse_targets` refuses them |
 
 Globs are `*`, `?` and `[…]`; they respect case, and `*` matches dots too. `<locals>` in a qualname may be left out.
+In the path of an `http` target `*` matches `/` too, and `{name}` or `<name>`, as frameworks print their routes, stand for
+one part of it, `{name:path}` and `<path:name>` for all that follows.
 A function in a module that is called `http`, `task`, `job` or `thread` needs the prefix `func:`.
 """
 
@@ -24,10 +27,14 @@ from .errors import UsageError
 
 Kind = Literal["function", "file", "dotted", "http", "task", "job", "thread"]
 
-RESERVED = ("http", "task", "job", "thread")
+RESERVED = ("task", "job", "thread")
 """Kinds that parse but that this version cannot arm; take one out of here when it can."""
 
 MAX_TARGET_CHARACTERS = 1000
+MAX_PARAMETERS = 2
+"""Of a route, in one part of its path."""
+MAX_PATH = 2000
+"""Characters of a request's path that are looked at."""
 FORMS = "write module:qualname as in app.views:Cart.checkout, or path.py:line as in app/views.py:120"
 
 _PREFIX = re.compile(r"(func|http|task|job|thread):(.*)", re.DOTALL)
@@ -35,6 +42,8 @@ _FILE = re.compile(r"(.+):(\d+)")
 _MODULE = re.compile(r"[^\s:/\\@<>]+")
 _QUALNAME = re.compile(r"[^\s:/\\@]+")
 _GLOB = re.compile(r"[*?\[]")
+_METHOD = re.compile(r"[A-Z]{1,20}|\*")
+_PARAMETER = re.compile(r"(\{[^{}/]+\}|<[^<>/]+>)")
 _INSIDE_BRACKETS = re.compile(r"\[[^\]]*\]")
 
 
@@ -43,7 +52,8 @@ class Target:
     """One parsed target. Which fields are set depends on `kind`.
 
     `function`: `module` and `qualname` are globs, `line` picks one of several. `file`: `path` and `line`. `dotted`:
-    `qualname` is the whole dotted name, and `line` may pick. Reserved kinds: `qualname` is what follows the prefix.
+    `qualname` is the whole dotted name, and `line` may pick. `http`: `methods` (none: any) and `path`. Reserved kinds:
+    `qualname` is what follows the prefix.
     """
 
     kind: Kind
@@ -52,6 +62,7 @@ class Target:
     qualname: str = ""
     path: str = ""
     line: int | None = None
+    methods: tuple[str, ...] = ()
 
     @property
     def is_exact(self) -> bool:
@@ -85,6 +96,12 @@ class Target:
         if self.path.startswith("/"):
             return wanted == given
         return given[-len(wanted) :] == wanted
+
+    def matches_request(self, method: str, path: str) -> bool:
+        """Tell whether a request matches, by its method and its decoded path without the query; only for `http`."""
+        if self.methods and method not in self.methods:
+            return False
+        return path == self.path or bool(_route(self.path).match(path[:MAX_PATH]))
 
     def splits(self) -> Iterator[tuple[str, str]]:
         """Yield each (module, qualname) that a `dotted` name can mean, the longest module first."""
@@ -122,6 +139,8 @@ def parse_target(text: str) -> Target:
             raise UsageError(
                 f"{text!r} names nothing after {prefix[1]}:, write for example {_EXAMPLES[prefix[1]]}"
             )
+        if prefix[1] == "http":
+            return _http(text, body)
         for kind in RESERVED:
             if prefix[1] == kind:
                 return Target(kind, text, qualname=body)  # type: ignore[arg-type]
@@ -162,6 +181,28 @@ def _file(text: str, path: str, line: int) -> Target:
     return Target("file", text, path=("/" if absolute else "") + "/".join(parts), line=line)
 
 
+def _http(text: str, body: str) -> Target:
+    methods, path = "", body
+    if body[0] != "/" and not (body[0] == "*" and body[1:2] != " "):
+        methods, _, path = body.partition(" ")
+    path = path.strip()
+    named = tuple(dict.fromkeys(methods.upper().split("|"))) if methods else ()
+    if not all(_METHOD.fullmatch(name) for name in named):
+        raise UsageError(f"{text!r}: {methods!r} is no method: write for example {_EXAMPLES['http']}")
+    if path[:1] not in ("/", "*"):
+        raise UsageError(f"{text!r}: a path begins with / or *: write for example {_EXAMPLES['http']}")
+    if any(len(_PARAMETER.findall(part)) > MAX_PARAMETERS for part in path.split("/")):
+        raise UsageError(
+            f"{text!r}: more than {MAX_PARAMETERS} parameters in one part of a path: write * for them"
+        )
+    if "?" in path:
+        raise UsageError(
+            f"{text!r}: the query is not part of the path: leave it out, and say for example"
+            """ --where 'query["user"] == "42"'"""
+        )
+    return Target("http", text, path=path, methods=() if "*" in named else named)
+
+
 def _function(text: str, name: str, line: int | None) -> Target:
     module, _, qualname = name.partition(":")
     if not _well_formed(module, _MODULE) or not _well_formed(qualname, _QUALNAME):
@@ -194,6 +235,31 @@ def _components(path: str) -> list[str]:
         elif part not in ("", ".", ".."):
             parts.append(part)
     return parts
+
+
+@lru_cache(maxsize=256)
+def _route(path: str) -> re.Pattern[str]:
+    """Return what the path of an `http` target matches: it takes no more than the square of the text's length.
+
+    What stands before a `*` is looked for once, from the left, as `fnmatch` does it; only the last is tried again.
+    """
+    pieces = path.split("*")
+    found = [_piece(pieces[0])]
+    for number, piece in enumerate(pieces[1:-1]):
+        if piece:
+            found.append(f"(?=(?P<g{number}>.*?{_piece(piece)}))(?P=g{number})")
+    if len(pieces) > 1:
+        found.append(".*" + _piece(pieces[-1]))
+    return re.compile("(?s:" + "".join(found) + r")\Z")
+
+
+def _piece(text: str) -> str:
+    parts = _PARAMETER.split(text)
+    spelled = [re.escape(part) for part in parts[::2]]
+    for at, parameter in enumerate(parts[1::2]):
+        whole = parameter.rstrip("}>").endswith(":path") or parameter.startswith("<path:")
+        spelled[at] += ".+" if whole else "[^/]+"
+    return "".join(spelled)
 
 
 @lru_cache(maxsize=256)

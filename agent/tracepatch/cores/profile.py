@@ -584,6 +584,8 @@ class ProfileCore:
         """A frame is gone: leave the Context if it was the root, and the thread if nothing that records runs here."""
         if recording.done:
             recording.restore()
+        elif recording.returned_root is not None:
+            self._stay(recording)  # its server goes on in frames that no hook is told of
         self._leave_thread()
 
     def _leave_thread(self) -> None:
@@ -599,10 +601,14 @@ class ProfileCore:
         """
         root = recording.root_node
         if (root is not None and root.frame_id in self._parking.parked) or not _on_asyncio():
-            waiting = self._sticky.setdefault(here(), [])
-            if recording not in waiting:
-                waiting.append(recording)
+            self._stay(recording)
         self._unhook()
+
+    def _stay(self, recording: Recording) -> None:
+        """Keep the hook on this thread until the recording is done."""
+        waiting = self._sticky.setdefault(here(), [])
+        if recording not in waiting:
+            waiting.append(recording)
 
     @staticmethod
     def _yields(opcodes: bytes, at: int) -> bool:

@@ -1,0 +1,36 @@
+"""aiohttp: a request is parsed before any code of the application's runs, and its parts are read from there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..objects import class_dict, mro_of
+from ..request import Request, decoded
+from ..walk import instance_dict
+
+ENTRIES = ("aiohttp.web_protocol:RequestHandler._handle_request",)
+
+
+def request(arguments: Mapping[str, object]) -> Request | None:
+    """Read `(self, request, start_time, request_handler)`."""
+    message = instance_dict(arguments.get("request")).get("_message")
+    method, path, headers = (_field(message, name) for name in ("method", "path", "raw_headers"))
+    if type(path) is not str:
+        return None
+    protocol = instance_dict(arguments.get("self"))
+    peer = protocol.get("_peername")
+    return Request(method, decoded(path), path.partition("?")[2], headers, peer)
+
+
+def _field(message: object, name: str) -> object:
+    """Return a field of the parsed message: a named tuple, or a type in C with a descriptor for each."""
+    for owner in mro_of(type(message)):
+        descriptor = class_dict(owner).get(name)
+        if type(descriptor).__module__ == "builtins" and type(descriptor).__name__ in _DESCRIPTORS:
+            return descriptor.__get__(message)
+        if type(descriptor).__name__ == "_tuplegetter":
+            return descriptor.__get__(message)
+    return None
+
+
+_DESCRIPTORS = ("getset_descriptor", "member_descriptor")

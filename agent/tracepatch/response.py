@@ -1,0 +1,97 @@
+"""The response to a traced request, as the calls that send it show it: whatever framework and server there are.
+
+ASGI servers and middleware have a function that is given each message, WSGI servers a `start_response`; aiohttp and
+Tornado call methods of their own response. A call of such a function tells the status, and when the last byte was
+handed over.
+
+Concurrency: written by application threads inside callbacks, read by the agent thread when the trace has ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from time import perf_counter_ns
+from typing import Any
+
+from .walk import instance_dict
+
+
+class Response:
+    """What is known of it so far; times are of `perf_counter_ns`."""
+
+    __slots__ = ("ended_ns", "status")
+
+    def __init__(self) -> None:
+        self.status: int | None = None
+        self.ended_ns = 0
+        """The last byte was handed to the server; 0 as long as it was not."""
+
+    def to_wire(self, started_ns: int) -> dict[str, Any]:
+        """Return what the task of a trace says of it."""
+        return {
+            "http_status": self.status,
+            "response_ns": self.ended_ns - started_ns if self.ended_ns else None,
+        }
+
+    def begins(self, status: object) -> None:
+        """A status is about to be sent; of several the last holds."""
+        if type(status) is int:
+            self.status = status
+
+    def ends(self) -> None:
+        """The last byte is about to be sent."""
+        if not self.ended_ns:
+            self.ended_ns = perf_counter_ns()
+
+
+Tell = Callable[[Response, Mapping[str, Any]], None]
+"""Takes in what a call with these arguments tells of a response."""
+
+
+def _asgi_message(response: Response, arguments: Mapping[str, Any]) -> None:
+    message = arguments.get("message")
+    if type(message) is not dict:
+        return
+    kind = message.get("type")
+    if kind in ("http.response.start", "websocket.http.response.start"):
+        response.begins(message.get("status"))
+    elif kind == "http.response.body" and message.get("more_body") in (None, False):
+        response.ends()
+    elif kind == "websocket.accept":
+        response.begins(101)
+
+
+def _start_response(response: Response, arguments: Mapping[str, Any]) -> None:
+    status = arguments.get("status")
+    if type(status) is str and status[:3].isdigit():
+        response.begins(int(status[:3]))
+
+
+def _field(name: str) -> Tell:
+    def tell(response: Response, arguments: Mapping[str, Any]) -> None:
+        response.begins(instance_dict(arguments.get("self")).get(name))
+
+    return tell
+
+
+_BY_MODULE = {
+    ("aiohttp.web_response", "prepare"): _field("_status"),
+    ("sanic.response.types", "send"): _field("status"),
+    ("tornado.web", "flush"): _field("_status_code"),
+    ("werkzeug.wrappers.response", "__call__"): _field("_status_code"),
+}
+_BY_NAME: dict[str, tuple[str, Tell]] = {
+    "send": ("message", _asgi_message),
+    "app_send": ("message", _asgi_message),
+    "_send": ("message", _asgi_message),
+    "start_response": ("status", _start_response),
+}
+
+
+def tell_of(module: str, name: str, arguments: tuple[str, ...]) -> Tell | None:
+    """Return what calls of a function tell of a response; None for nearly all functions."""
+    known = _BY_MODULE.get((module, name))
+    if known is not None:
+        return known
+    argument, tell = _BY_NAME.get(name, ("", None))
+    return tell if argument in arguments else None
