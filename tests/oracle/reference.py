@@ -64,14 +64,10 @@ class Call:
 class Branch:
     """What runs by itself: a task, a callback, a thread."""
 
-    def __init__(self, kind: str, tree: Tree | None, starter: Call | None, at: int) -> None:
+    def __init__(self, kind: str, tree: Tree | None, starter: Call | None) -> None:
         self.kind = kind
         self.tree = tree
         self.starter = starter
-        self.at = at
-        self.runs = ""
-        """The function that another thread was given."""
-        self.started: int | None = None
         self.joined: int | None = None
         self.outer: Branch | None = None
 
@@ -89,21 +85,9 @@ class Tree:
 
     def __init__(self, root: Call) -> None:
         self.root = root
-        self.branch = Branch("root", self, None, 0)
+        self.branch = Branch("root", self, None)
         self.ended: int | None = None
         self.calls: list[Call] = []
-        self.spawned: list[Branch] = []
-
-    def confusable(self, branch: Branch) -> bool:
-        """Tell whether other threads were about to run the same function: one could be taken for the other."""
-        return any(
-            other is not branch
-            and other.kind == "thread"
-            and other.runs == branch.runs
-            and other.at < (branch.started or 0)
-            and (other.started is None or other.started > branch.at)
-            for other in self.spawned
-        )
 
 
 class Reference:
@@ -166,7 +150,6 @@ class Reference:
                 self._own(waits.number, at)
                 waits.last_call = call
         if spawned is not None:
-            spawned.started = at
             tree = None if spawned.tree is None or spawned.tree.ended is not None else spawned.tree
             branch: Branch | None = spawned
         else:
@@ -338,16 +321,14 @@ class Reference:
 
     # ---- branches -----------------------------------------------------------------------------------------------
 
-    def _on_spawn(self, at: int, number: int, child: int, kind: str, runs: str = "") -> None:
+    def _on_spawn(self, at: int, number: int, child: int, kind: str) -> None:
         starter = self._own(number, at)
         assert starter is not None
         tree, outer = self._place(starter)
         if kind == "outside":
             tree = None
-        branch = Branch(kind, tree, self._visible(starter, tree) if tree is not None else None, at)
-        branch.outer, branch.runs = outer, runs
-        if tree is not None:
-            tree.spawned.append(branch)
+        branch = Branch(kind, tree, self._visible(starter, tree) if tree is not None else None)
+        branch.outer = outer
         self._spawned[child] = branch
 
     def _on_joined(self, at: int, number: int, child: int) -> None:

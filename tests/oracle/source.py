@@ -388,20 +388,19 @@ class _Source:
 
     # ---- other threads and contexts -----------------------------------------------------------------------------
 
-    def spawns(self, statement: Statement, op: str, kind: str) -> str:
+    def spawns(self, op: str, kind: str) -> str:
         number = f"k{self.fresh()}"
         self.fuelled(op)
-        runs = "guard" if statement["name"] and not self.wrapped(statement) else statement["name"]
-        self.add(f"{number} = N()", f"E(('spawn', c, {number}, {kind!r}, {runs!r}))")
+        self.add(f"{number} = N()", f"E(('spawn', c, {number}, {kind!r}))")
         return number
 
     def do_outside(self, statement: Statement) -> None:
-        number = self.spawns(statement, "empty context", "outside")
+        number = self.spawns("empty context", "outside")
         self.add(f"contextvars.Context().run({self.handed(statement, number)})", "E(('got', c))")
         self.level -= 1
 
     def do_thread(self, statement: Statement) -> None:
-        number = self.spawns(statement, "thread", "outside")
+        number = self.spawns("thread", "outside")
         call = self.call(statement, number)
         call = call if self.wrapped(statement) else f"guard({number}, lambda: {call})"
         self.add(f"h = threading.Thread(target=lambda: {call})")
@@ -409,13 +408,13 @@ class _Source:
         self.level -= 1
 
     def do_pool(self, statement: Statement) -> None:
-        number = self.spawns(statement, "plain submit", "outside")
+        number = self.spawns("plain submit", "outside")
         self.add(f"POOL.submit({self.handed(statement, number)}).result()")
         self.add(f"E(('joined', c, {number}))")
         self.level -= 1
 
     def do_context_pool(self, statement: Statement) -> None:
-        number = self.spawns(statement, "submit with context", "thread")
+        number = self.spawns("submit with context", "thread")
         run = "contextvars.copy_context().run"
         self.add(f"POOL.submit({run}, {self.handed(statement, number)}).result()")
         self.add(f"E(('joined', c, {number}))")
@@ -519,7 +518,7 @@ class _Source:
         self.level -= 1
 
     def do_task(self, statement: Statement) -> None:
-        number = self.spawns(statement, "create_task", "task")
+        number = self.spawns("create_task", "task")
         self.add(
             f"t{number} = asyncio.create_task({self.coroutine(statement, number)})", f"T.append(t{number})"
         )
@@ -588,14 +587,14 @@ class _Source:
         self.level -= 1
 
     def do_to_thread(self, statement: Statement) -> None:
-        number = self.spawns(statement, "to_thread", "thread")
+        number = self.spawns("to_thread", "thread")
         self.add(f"B.append({number})")
         self.add(f"await asyncio.to_thread({self.handed(statement, number)})")
         self.add(f"E(('joined', c, {number}))", f"B.remove({number})")
         self.level -= 1
 
     def do_executor(self, statement: Statement) -> None:
-        number = self.spawns(statement, "run_in_executor", "thread")
+        number = self.spawns("run_in_executor", "thread")
         self.add(f"B.append({number})", "run = contextvars.copy_context().run")
         self.add(
             f"await asyncio.get_running_loop().run_in_executor(POOL, run, {self.handed(statement, number, bound=True)})"
@@ -604,7 +603,7 @@ class _Source:
         self.level -= 1
 
     def do_call_soon(self, statement: Statement) -> None:
-        number = self.spawns(statement, "call_soon", "callback")
+        number = self.spawns("call_soon", "callback")
         self.add(
             f"asyncio.get_running_loop().call_soon({self.handed(statement, number, bound=True)})",
             "E(('got', c))",
