@@ -13,6 +13,7 @@ import gc
 import json
 import math
 import pathlib
+import signal
 import sys
 import threading
 import time
@@ -1084,6 +1085,76 @@ def test_repr_that_fails():
     assert type(represent(Odd())) is str
     with pytest.raises(SystemExit):
         represent(Stops())
+
+
+class Limit(Exception):
+    """What a job queue's signal handler raises."""
+
+
+class Handles:
+    def __call__(self, _number, _frame):
+        raise Limit
+
+    def method(self, *_given):
+        raise Limit
+
+
+def handles(_number, _frame, *, by=Limit):
+    raise by
+
+
+HANDLERS = [
+    handles,
+    Handles(),
+    Handles().method,
+    functools.partial(handles, by=Limit),
+    lambda *given: handles(*given),
+]
+
+
+@pytest.mark.parametrize("handler", HANDLERS)
+def test_a_signal_handler_that_raises_while_a_repr_runs(handler):
+    class Slow:
+        def __repr__(self):
+            signal.raise_signal(signal.SIGALRM)
+            return "slow"
+
+    one = capturer("repr")
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        for value in (Slow(), [Slow()]):
+            with pytest.raises(Limit):
+                one.value(value)
+            with pytest.raises(Limit):
+                arguments(one, {"a": value})
+            with pytest.raises(Limit):
+                one.exception(ValueError(value))
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_repr_that_fails_below_what_looks_like_a_handler():
+    class Fails:
+        def __init__(self, *given):
+            self.given = given
+
+        def __repr__(self):
+            handles(*self.given)
+            return "not reached"
+
+    assert represent(Fails(14, 15)) == "<repr failed>"
+    assert represent(Fails(14, sys._getframe())) == "<repr failed>", "a frame that it did not interrupt"
+    assert represent(Fails()) == "<repr failed>"
+
+
+def test_an_exception_whose_argument_has_no_repr():
+    class Fails:
+        def __repr__(self):
+            raise ValueError
+
+    one = capturer("repr")
+    assert one.exception(LookupError(Fails())) == ("LookupError", "<repr failed>")
+    assert one.exception(LookupError("text", Fails())) == ("LookupError", "<repr failed>")
 
 
 def test_repr_and_secrets():

@@ -10,7 +10,8 @@ In mode `safe` values are read by `reading`. What is shown of them (see `tracepa
     class, function, module       Mark(kind, name)
     never shown                   Mark("redacted" | "unreadable" | "cycle" | "unchecked", type ...)
 
-In mode `repr` a value is the text of its `repr`, cut with `...`; that runs user code, as `repr` does.
+In mode `repr` a value is the text of its `repr`, cut with `...`; that runs user code, as `repr` does. What a signal
+handler raises there passes; what another thread sets there (`PyThreadState_SetAsyncExc`) looks like the `repr`'s own.
 
 Concurrency: one `Capturer` per trace, called by every thread that the trace runs on, inside interpreter callbacks;
 the state of one capture is local to it. No exception leaves it but those that a signal handler of the application
@@ -29,7 +30,7 @@ from tracepatch_shared.limits import Capture
 from tracepatch_shared.values import Mark, Plain
 
 from .codes import Entry
-from .containment import ours
+from .containment import of_handler, ours
 from .objects import Plan, fields_of, mro_of, plan_of
 from .reading import Reader, Walk
 from .redaction import REDACTED, Redactor
@@ -43,6 +44,8 @@ TEXT_BYTES = 50 + SHORT
 
 _UNREADABLE = Mark("unreadable", {})
 """Shared: made before it is needed, as where the stack or the memory is at its end nothing can be made."""
+
+_REPR_FAILED = "<repr failed>"
 
 _args = BaseException.__dict__["args"].__get__
 _os_error = [OSError.__dict__[name].__get__ for name in ("errno", "strerror", "filename")]
@@ -272,7 +275,8 @@ class Capturer:
                 return self._line(first, walk)
         pair = len(args) == 2 and self._secrets.named_by(first)
         if self._repr or (not pair and all(id(type(item)) in SCALARS for item in args)):
-            return self._line(bounded_repr(args if len(args) > 1 else first, self._window + 1), walk)
+            text = self._represented(args if len(args) > 1 else first)
+            return _REPR_FAILED if text is None else self._line(text, walk)
         return self._reader.read(args if len(args) > 1 else first, 0, walk)
 
     def _line(self, text: str, walk: Walk) -> Plain:
@@ -296,13 +300,21 @@ class Capturer:
                     return self._fitted(text)
         if (id(kind) in SEQUENCES or kind is dict) and self._usually(value, ()) is UNUSUAL:
             self._reader.read(value, 0, Walk(self._characters))  # remembers what names in it make secret
-        try:
-            text = bounded_repr(value, self._window + 1)
-        except Exception:  # noqa: BLE001 - a `repr` may raise what it likes
-            return "<repr failed>"
+        shown = self._represented(value)
+        if shown is None:
+            return _REPR_FAILED
         if type(value) is int and self._redactor.number(value):
             return REDACTED
-        return self._cut(text)
+        return self._cut(shown)
+
+    def _represented(self, value: Any) -> str | None:
+        """Return the `repr` of a value; nil where that fails: it may raise what it likes."""
+        try:
+            return bounded_repr(value, self._window + 1)
+        except Exception as error:
+            if of_handler(error):
+                raise
+            return None
 
     def _cut(self, text: str) -> str:
         if len(text) <= self._text and text.isascii() and self._clean(text):

@@ -22,7 +22,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from types import TracebackType
+from inspect import CO_VARARGS
+from itertools import pairwise
+from types import FrameType, TracebackType
 from typing import Final
 
 MAX_FRAMES: Final = 20
@@ -137,6 +139,33 @@ def ours(error: BaseException) -> bool:
             return False
         traceback = traceback.tb_next
     return True
+
+
+def of_handler(error: BaseException) -> bool:
+    """Return whether a signal handler raised it, for where code of the application's runs and may raise as well.
+
+    A handler is known by what it is given: a number and the frame that it interrupts. What another thread sets
+    (`PyThreadState_SetAsyncExc`) leaves no such trace.
+    """
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        interrupted, traceback = traceback.tb_frame, traceback.tb_next
+        given = _given(traceback.tb_frame)
+        if any(frame is interrupted and type(number) is int for number, frame in pairwise(given)):
+            return True
+    return False
+
+
+def _given(frame: FrameType) -> tuple[object, ...]:
+    code = frame.f_code
+    count = code.co_argcount
+    rest = bool(code.co_flags & CO_VARARGS)
+    if count + rest == 0:
+        return ()
+    values = frame.f_locals
+    given = tuple(values.get(name) for name in code.co_varnames[:count])
+    others = values.get(code.co_varnames[count + code.co_kwonlyargcount]) if rest else ()
+    return (*given, *others) if type(others) is tuple else given
 
 
 def _trusted(file: str) -> bool:
