@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+from collections.abc import Callable
 from typing import Any
 
 import greenlet
+import pytest
 
 from loops_helpers import application, check_times, one, waited
 from tracing_helpers import bench
@@ -85,3 +88,54 @@ def test_plain_code_that_awaits() -> None:
         assert {node.args["number"] for node in trace.nodes() if "number" in node.args} == {number}
         for node in (trace.roots[0], one(trace, "plain")):
             waited(node, 2 * PAUSE_S)
+
+
+# ---- traces whose hook is gone ----------------------------------------------------------------------------------
+
+
+def cut_off() -> None:
+    """End as where a signal handler raises just as the hook is entered: the hook is off, this return is not seen."""
+    sys.settrace(None)
+
+
+def within(looks: Callable[[], None]) -> None:
+    """Wait in a greenlet while the thread goes on with its other frames, and the agent looks twice."""
+    bridge = greenlet.getcurrent()
+    assert bridge.parent is not None
+    bridge.parent.switch(looks)
+
+
+def around(looks: Callable[[], None]) -> None:
+    """Wait for a greenlet, which works on the same thread with frames of its own."""
+    greenlet.greenlet(looks).switch()
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="there is no hook to lose")
+def test_a_trace_that_has_lost_its_hook_is_ended_with_greenlets_loaded() -> None:
+    assert "gevent" not in sys.modules
+    with bench() as made:
+        made.arm(f"{__name__}:cut_off")
+        cut_off()
+        for _ in range(2):
+            made.tracing.expire()
+        trace = made.trace()
+    assert (trace.status, trace.reason) == ("tripped", "interrupted")
+
+
+def test_a_trace_whose_frames_are_another_greenlets_has_lost_nothing() -> None:
+    with bench() as made:
+        made.arm(f"{__name__}:within", f"{__name__}:around", count=2)
+
+        def looks() -> None:
+            for _ in range(3):
+                made.tracing.expire()
+            seen.append([recording.done for recording in made.tracing.recordings])
+
+        seen: list[Any] = []
+        bridge = greenlet.greenlet(within)
+        bridge.switch(looks)()
+        bridge.switch()
+        around(looks)
+        traces = made.traces()
+    assert seen == [[False], [True, False]]
+    assert [trace.status for trace in traces] == ["complete", "complete"]

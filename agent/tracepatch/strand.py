@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from _thread import get_ident
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 
@@ -29,3 +30,10 @@ def identity() -> Callable[[], int]:
 def here() -> int:
     """Return the number of the calling strand."""
     return identity()()
+
+
+def outermost(frame: FrameType) -> FrameType:
+    """Return the frame below all others of a thread, or of the greenlet that runs on it."""
+    while frame.f_back is not None:
+        frame = frame.f_back
+    return frame

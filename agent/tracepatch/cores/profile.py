@@ -32,7 +32,7 @@ from .. import pyversion
 from ..codes import SUSPENDS, Entry
 from ..containment import ours, take
 from ..recording import Recording, current, receive, recorded_ns
-from ..strand import greenlets, here
+from ..strand import greenlets, here, outermost
 from . import Trigger
 from .parking import Parking
 from .unwinding import Raised, Unwinding
@@ -57,6 +57,8 @@ class ProfileCore:
     def __init__(self) -> None:
         self._users = 0
         self._live: set[Recording] = set()
+        self._outermost: dict[Recording, int] = {}
+        """id of the frame below all others where a recording began, where there may be greenlets."""
         self._unwinding = Unwinding()
         self._parking = Parking()
         self._targets: dict[tuple[int, int], Injection] = {}
@@ -195,6 +197,8 @@ class ProfileCore:
         recording.on_hand_off = self._hand_off
         recording.on_send = self._expect
         try:
+            if "greenlet" in sys.modules:
+                self._outermost[recording] = id(outermost(frame))
             self._live.add(recording)
             current.set(recording)
             outer = recording.outer
@@ -218,7 +222,7 @@ class ProfileCore:
 
     def _not_begun(self, recording: Recording) -> None:
         recording.restore()
-        self._live.discard(recording)
+        self.ended(recording)
 
     def begin_inside(self, recording: Recording, frame: FrameType) -> None:
         other = gettrace()
@@ -259,13 +263,16 @@ class ProfileCore:
 
     def ended(self, recording: Recording) -> None:
         self._live.discard(recording)
+        self._outermost.pop(recording, None)
 
     def lost(self, recording: Recording) -> bool:
         """A signal handler that raises as a hook is entered takes it off the thread before any code of ours runs.
 
-        Then a runner is current on a thread on which its frame is no more. Greenlets leave threads with all frames.
+        Then a runner is current on a thread on which its frame is no more. A greenlet leaves its thread with all its
+        frames when it switches, so with the library loaded the outermost frame has to be the one below the trace's
+        beginning. Where greenlets take turns it is not known which of them runs.
         """
-        if "greenlet" in sys.modules:
+        if greenlets():
             return False
         running = [
             (thread, runner, stack[0])
@@ -275,8 +282,12 @@ class ProfileCore:
         stacks = sys._current_frames() if running else {}
         for thread, runner, root in running:
             frame = stacks.get(thread)
+            below = frame
             while frame is not None and not (id(frame) == root.frame_id and frame.f_code is root.entry.code):
+                below = frame
                 frame = frame.f_back
+            if "greenlet" in sys.modules and self._outermost.get(recording) != id(below):
+                continue
             if frame is None and recording.current.get(thread) is runner and root in runner.stack:
                 return True
         return False
@@ -299,6 +310,7 @@ class ProfileCore:
     def _forget(self) -> None:
         """Forget the frames of traces that have ended."""
         self._sticky.clear()
+        self._outermost.clear()
         self._parking.clear()
         self._unwinding.clear()
 
