@@ -19,7 +19,7 @@ import zmq
 from tracepatch_shared.messages import pack, unpack
 
 Message = dict[str, Any]
-CLEAN = {"events": 0, "tool_id_freed": True, "hooks": 0, "ok": True}
+CLEAN = {"events": 0, "tool_id_freed": True, "hooks": 0, "hooked_threads": 0, "ok": True}
 
 
 class FakeAgent:

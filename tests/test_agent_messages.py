@@ -181,7 +181,13 @@ def test_the_trace_is_streamed_and_kept_until_acknowledged(runtime_dir) -> None:
         assert (finished["trace_id"], finished["chunks"], finished["status"]) == (trace_id, 3, "complete")
         ended = peer.event("ended")
         assert (ended["reason"], ended["option"]) == ("count", "-n")
-        assert ended["clean"] == {"events": 0, "tool_id_freed": True, "hooks": 0, "ok": True}
+        assert ended["clean"] == {
+            "events": 0,
+            "tool_id_freed": True,
+            "hooks": 0,
+            "hooked_threads": 0,
+            "ok": True,
+        }
         assert (ended["counters"]["kept"], ended["counters"]["seen"], ended["counters"]["finished"]) == (
             1,
             1,

@@ -438,6 +438,23 @@ def test_a_trace_that_was_cut_off_says_why_also_later(agent, env, tmp_path):
     assert shown.splitlines() == running.lines
 
 
+def test_threads_that_wait_with_the_hook_are_said(agent, env):
+    left = {"events": 0, "tool_id_freed": True, "hooks": 0, "hooked_threads": 2, "ok": True}
+    for form in ([], ["--json"]):
+        shop = agent()
+        with process([*COMMAND, "arm", "m:f", *form, *shop.reach], env=env) as running:
+            wait_for(lambda shop=shop: shop.probes)
+            shop.end("ttl", clean=left)
+            assert running.wait() == 5
+        if form:
+            end = json.loads(running.lines[-1])
+            assert (end["clean"], end["agents"][0]["hooked_threads"]) == (True, 2)
+        else:
+            assert running.errors[-1].endswith(
+                "; events 0, tool id freed, hook on 2 waiting threads until they go on: clean"
+            )
+
+
 def test_without_saving_a_trace_that_nobody_saw_stays_in_the_agent(agent, env):
     shop = agent(traces=2)
     with subprocess.Popen(

@@ -359,11 +359,18 @@ class Roster:
         except Exception as error:  # noqa: BLE001 - agent thread
             containment.note(error)
             self.broken = f"taking it back failed with {type(error).__name__}"
-            return {"events": -1, "tool_id_freed": False, "hooks": -1, "ok": False}
+            return {"events": -1, "tool_id_freed": False, "hooks": -1, "hooked_threads": -1, "ok": False}
 
     def _shared(self) -> dict[str, Any]:
         """Return `clean` while other probes still need the tool id."""
-        return {"events": 0, "tool_id_freed": False, "hooks": 0, "ok": True, "others": len(self.probes)}
+        return {
+            "events": 0,
+            "tool_id_freed": False,
+            "hooks": 0,
+            "hooked_threads": 0,
+            "ok": True,
+            "others": len(self.probes),
+        }
 
     def _attach(self, probe: Probe, sender: bytes) -> None:
         now_s = self._clock()

@@ -113,6 +113,8 @@ class Ended:
     events: int
     tool_id_freed: bool
     hooks: int
+    hooked_threads: int
+    """Threads that waited and take the interpreter's hook off when they go on (Python 3.10 and 3.11)."""
     clean: bool
 
 
@@ -208,6 +210,7 @@ def ended_from_wire(wire: object) -> Ended:
         events=field(clean, "events", int, -1),
         tool_id_freed=field(clean, "tool_id_freed", bool, False),
         hooks=field(clean, "hooks", int, -1),
+        hooked_threads=field(clean, "hooked_threads", int, 0),
         clean=field(clean, "ok", bool, False),
     )
 

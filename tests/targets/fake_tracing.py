@@ -116,7 +116,7 @@ class FakeTracing:
     def release(self) -> dict:
         self._may("release")
         self.released += 1
-        return {"events": 0, "tool_id_freed": True, "hooks": 0, "ok": True}
+        return {"events": 0, "tool_id_freed": True, "hooks": 0, "hooked_threads": 0, "ok": True}
 
     def after_fork_in_child(self) -> None:
         self.forks += 1

@@ -81,8 +81,9 @@ class Core(Protocol):
         """Return nanoseconds of one event for a recorded and for a bystanding task, calibrated."""
 
     def clean(self) -> dict[str, Any]:
-        """Return what is still set for probes: `events`, `tool_id_freed`, `hooks`, `ok`; and `blocks`, how many blocks of
-        `trace()` use the core, where that is why the tool id is not freed."""
+        """Return what is still set for probes: `events`, `tool_id_freed`, `hooks`, `ok`; `hooked_threads`, how many threads
+        take a hook off only when they go on; and `blocks`, how many blocks of `trace()` use the core, where that is why
+        the tool id is not freed."""
 
     def after_fork_in_child(self) -> None:
         """Forget everything and leave no event set; takes no lock, does not raise."""

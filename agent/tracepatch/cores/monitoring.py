@@ -172,6 +172,7 @@ class MonitoringCore:
                 "events": 0,
                 "tool_id_freed": False,
                 "hooks": 0,
+                "hooked_threads": 0,
                 "ok": not self._aimed,
                 "blocks": self._users,
             }
@@ -182,6 +183,7 @@ class MonitoringCore:
             "events": set_now,
             "tool_id_freed": not mine,
             "hooks": hooks,
+            "hooked_threads": 0,
             "ok": not mine and not set_now and not hooks,
         }
 

@@ -19,10 +19,12 @@ operations; injections are installed and removed by the agent thread, except tho
 from __future__ import annotations
 
 import sys
+from _thread import get_ident, get_native_id
 from collections.abc import Callable
 from dis import opmap
 from sys import _getframe, gettrace, settrace
 from threading import gettrace as threading_gettrace
+from time import perf_counter, sleep
 from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +51,10 @@ _WITHOUT_HANDLES = ("uvloop", "trio", "gevent", "eventlet")
 """Libraries that go on with a task by other ways than a handle of asyncio's."""
 
 
+PASS_S = 0.05
+"""How long `clean` waits for threads to take the hook off: one that runs does so with its next call or return."""
+
+
 class ProfileCore:
     """See the module; one object per process."""
 
@@ -59,6 +65,8 @@ class ProfileCore:
         self._live: set[Recording] = set()
         self._outermost: dict[Recording, int] = {}
         """id of the frame below all others where a recording began, where there may be greenlets."""
+        self._hooked: dict[int, int] = {}
+        """Native id of each thread that the hook is on -> its ident, which under gevent is not the thread's."""
         self._unwinding = Unwinding()
         self._parking = Parking()
         self._targets: dict[tuple[int, int], Injection] = {}
@@ -77,6 +85,8 @@ class ProfileCore:
     @property
     def reason(self) -> str:
         why = f"sys.monitoring needs Python 3.12, this is {pyversion.TEXT}"
+        if not self._users and (carrying := self._carrying()):
+            why += f"; the hook is still on threads that wait ({carrying}), until they go on"
         loops = [name for name in _WITHOUT_HANDLES if name in sys.modules]
         if loops:
             why += f"; on {' and '.join(loops)} the hook stays on the thread while a trace records there"
@@ -111,12 +121,29 @@ class ProfileCore:
                 "events": 0,
                 "tool_id_freed": True,
                 "hooks": 0,
+                "hooked_threads": 0,
                 "ok": not self._targets,
                 "blocks": self._users,
             }
+        until_s = perf_counter() + PASS_S
+        while self._carrying() and perf_counter() < until_s:
+            sleep(0.001)
         hooks = len(self._targets) + len(self._entries) + len(self._parking.parked)
         hooks += (self._loop is not None) + (self._loader is not None)
-        return {"events": 0, "tool_id_freed": True, "hooks": hooks, "ok": not hooks}
+        return {
+            "events": 0,
+            "tool_id_freed": True,
+            "hooks": hooks,
+            "hooked_threads": self._carrying(),
+            "ok": not hooks,
+        }
+
+    def _carrying(self) -> int:
+        """Return how many threads the hook is on: a thread alone can take it off, which one that waits does later."""
+        if greenlets() or not self._hooked:
+            return len(self._hooked)
+        alive = sys._current_frames()
+        return sum(thread in alive for thread in list(self._hooked.values()))
 
     # ---- waiting ------------------------------------------------------------------------------------------------
 
@@ -169,11 +196,20 @@ class ProfileCore:
         hooked = gettrace() is self._call_hook
         if hooked:
             settrace(None)
+            self._hooked.pop(get_native_id(), None)
         return hooked
 
     def _go_on(self, hooked: bool) -> None:
         if hooked and gettrace() is None:
-            settrace(self._call_hook)
+            self._put_on()
+
+    def _put_on(self) -> None:
+        self._hooked[get_native_id()] = get_ident()
+        settrace(self._call_hook)  # last: it is told of what we call, too
+
+    def _take_off(self) -> None:
+        settrace(None)
+        self._hooked.pop(get_native_id(), None)
 
     def watch(self, code: CodeType) -> None:
         pass
@@ -245,7 +281,7 @@ class ProfileCore:
             step.f_trace = self._event_hook
             step.f_trace_lines = False
             step = None if step is host else step.f_back
-        settrace(self._call_hook)
+        self._put_on()
 
     def end_inside(self, recording: Recording, frame: FrameType) -> None:
         self._live.discard(recording)
@@ -289,6 +325,8 @@ class ProfileCore:
             if "greenlet" in sys.modules and self._outermost.get(recording) != id(below):
                 continue
             if frame is None and recording.current.get(thread) is runner and root in runner.stack:
+                for native in [native for native, ident in list(self._hooked.items()) if ident == thread]:
+                    self._hooked.pop(native, None)
                 return True
         return False
 
@@ -332,7 +370,7 @@ class ProfileCore:
         if greenlets() and any(recording.current for recording in list(self._live)):
             return  # in another greenlet of this thread
         if gettrace() is self._call_hook:
-            settrace(None)
+            self._take_off()
 
     def _prepare_loop(self) -> None:
         asyncio_events = sys.modules.get("asyncio.events")
@@ -350,7 +388,7 @@ class ProfileCore:
                 self._handles[here()] = self._thrown_by(recording, handle)
                 frame.f_trace = self._handle_hook
                 frame.f_trace_lines = False
-                settrace(self._call_hook)
+                self._put_on()
         except BaseException as error:  # noqa: BLE001 - contained
             take(error)
 
@@ -390,7 +428,7 @@ class ProfileCore:
                     frame = _getframe(1)
                     live.start_frame(frame.f_code, frame)
                     self._follow(frame)
-                    settrace(self._call_hook)
+                    self._put_on()
                 except BaseException as error:  # noqa: BLE001 - contained
                     take(error)
 
@@ -507,9 +545,7 @@ class ProfileCore:
             if self._parking.parked:
                 recording = self._resumed(frame, recording)
             if recording is None or recording.done:
-                if not self._live and gettrace() is self._call_hook:
-                    self._handles.pop(here(), None)  # its end will not be told any more
-                    settrace(None)
+                self._pass()
                 return None
             if code.co_flags & SUSPENDS:
                 if frame.f_trace is None:
@@ -548,6 +584,7 @@ class ProfileCore:
     def _followed(self, frame: FrameType, event: str, value: Any) -> None:
         recording = current.get()
         if recording is None or recording.done:
+            self._pass()
             return
         try:
             frame_id = id(frame)
@@ -558,13 +595,20 @@ class ProfileCore:
         except BaseException as error:  # noqa: BLE001 - contained
             self._contain(error, recording)
 
-    @staticmethod
-    def _contain(error: BaseException, recording: Recording | None) -> None:
+    def _pass(self) -> None:
+        """This thread goes on, and nothing is recorded any more."""
+        if not self._live and gettrace() is self._call_hook:
+            self._handles.pop(here(), None)  # its end will not be told any more
+            self._take_off()
+
+    def _contain(self, error: BaseException, recording: Recording | None) -> None:
         """An exception of the application's (a signal handler's) passes, and takes the hook off this thread with it."""
-        if not ours(error) and recording is not None and not recording.done:
-            recording.fill("interrupted")
-            recording.finish()
-            recording.restore()
+        if not ours(error):
+            self._hooked.pop(get_native_id(), None)
+            if recording is not None and not recording.done:
+                recording.fill("interrupted")
+                recording.finish()
+                recording.restore()
         take(error)
 
     def _leaves(self, recording: Recording, frame: FrameType, frame_id: int, value: object) -> None:
@@ -666,6 +710,7 @@ class ProfileCore:
         self._loaded = None
         self._users = 0
         self._handles.clear()
+        self._hooked.clear()
         if gettrace() is self._call_hook:
             settrace(None)
         self._remove_all()

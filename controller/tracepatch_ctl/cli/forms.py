@@ -139,6 +139,7 @@ def _ended(ended: Ended) -> dict[str, Any]:
         "events": ended.events,
         "tool_id_freed": ended.tool_id_freed,
         "hooks": ended.hooks,
+        "hooked_threads": ended.hooked_threads,
         "clean": ended.clean,
     }
 
@@ -159,5 +160,6 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
         "events": ended.events if ended else None,
         "tool_id_freed": ended.tool_id_freed if ended else None,
         "hooks": ended.hooks if ended else None,
+        "hooked_threads": ended.hooked_threads if ended else None,
         "clean": ended.clean if ended else False,
     }

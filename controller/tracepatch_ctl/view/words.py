@@ -137,6 +137,11 @@ def _left_behind(ended: Sequence[Ended], unknown: int, clean: bool) -> str:
         hooks = sum(one.hooks for one in ended)
         if hooks:
             parts.append(f"hooks {hooks}")
+        waiting = sum(max(0, one.hooked_threads) for one in ended)
+        if waiting:
+            parts.append(
+                f"hook on {many(waiting, 'waiting thread')} until {'it goes' if waiting == 1 else 'they go'} on"
+            )
     if unknown:
         parts.append(f"{many(unknown, 'process')} gone without a word")
     return f"{', '.join(parts) or 'nothing was armed'}: {'clean' if clean else 'NOT proven clean'}"
