@@ -97,11 +97,11 @@ def test_what_is_no_plain_data_is_not_looked_into(name_of_foreign: str) -> None:
         request = from_environ({**ENVIRON, name: foreign})
         assert request is not None
         request.names()
-    for entry, reader in frameworks.entries().items():
+    for reader in frameworks.entries().values():
         names = ("self", "request", "scope", "environ", "env", "start_time", "transforms")
-        assert reader(dict.fromkeys(names, foreign)) is None or entry.startswith(
-            ("django", "falcon", "flask", "bottle")
-        )
+        request = reader(dict.fromkeys(names, foreign))
+        if request is not None:
+            request.names()
 
 
 def test_a_path_is_bounded() -> None:
