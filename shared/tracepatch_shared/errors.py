@@ -2,6 +2,7 @@
 
     TracepatchError            failure              1
     ├── UsageError             usage                2   an option, target, duration or size is malformed
+    │   └── ConditionError     condition            2   a condition of --where or --keep cannot be understood
     ├── MessageError           bad-message          1   a message is malformed, too large or unknown
     │   └── VersionError       version              1   the peer speaks another protocol version
     ├── NobodyReached          nobody               3   no agent was found or answered
@@ -20,7 +21,10 @@ A message says what, with which value, and what to do next, in one sentence.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
+
+MAX_SHOWN: Final = 100
+"""Characters of a condition that stand above the caret."""
 
 
 class TracepatchError(Exception):
@@ -35,6 +39,19 @@ class UsageError(TracepatchError):
 
     code = "usage"
     exit_code = 2
+
+
+class ConditionError(UsageError):
+    """A condition cannot be understood; `str` of it has a line with a caret under the mistake."""
+
+    code = "condition"
+
+    def __init__(self, sentence: str, text: str = "", at: int = 0, length: int = 1) -> None:
+        self.sentence = sentence
+        self.text = text
+        self.at = at
+        """Where in `text` the mistake begins."""
+        super().__init__(f"{sentence}{pointed(text, at, length)}" if text else sentence)
 
 
 class MessageError(TracepatchError):
@@ -109,6 +126,15 @@ class StoreError(TracepatchError):
     """The trace store cannot be opened, read or written."""
 
     code = "store"
+
+
+def pointed(text: str, at: int, length: int) -> str:
+    """Return two lines: a text of which at most `MAX_SHOWN` characters are shown, and carets under a part of it."""
+    start = max(0, min(at - MAX_SHOWN // 2, len(text) - MAX_SHOWN))
+    before = "…" if start else ""
+    after = "…" if start + MAX_SHOWN < len(text) else ""
+    caret = " " * (len(before) + at - start) + "^" * max(1, min(length, MAX_SHOWN // 2))
+    return f"\n    {before}{text[start : start + MAX_SHOWN]}{after}\n    {caret}"
 
 
 def by_code(code: str, message: str) -> TracepatchError:
