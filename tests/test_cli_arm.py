@@ -89,6 +89,18 @@ def test_all_options_reach_the_agent(agent, env):
     assert probe["scope"] == {"all": True, "lib": ["lib.*"], "only": ["app.*"], "skip": ["app.x", "app.y"]}
 
 
+def test_an_agent_that_knows_no_conditions_is_disarmed(agent, env):
+    shop = agent(traces=0)
+    done = ctl("arm", "m:f", "--where", "user_id == 42", *shop.reach, env=env)
+    assert done.returncode == 4
+    assert "--where is newer than its tracepatch: nothing is armed there" in done.stderr
+    (request,) = shop.of("arm")
+    assert request["probe"]["where"] == "user_id == 42"
+    wait_for(
+        lambda: [message["probe_ids"] for message in shop.of("disarm")] == [[request["probe"]["probe_id"]]]
+    )
+
+
 def test_near_misses_are_said_at_once(agent, env):
     armed = {
         "type": "armed", "matched": [], "matched_total": 0, "near": ["m:f", "m:ff"], "waits_for_import": True,

@@ -75,6 +75,16 @@ SERVES_OTHERS: Final = frozenset((("concurrent.futures.thread", "_worker"),))
 """What threads run that took the Context of whoever started them along (3.14 can be told to), and that serve others."""
 
 
+def argument_names(code: CodeType) -> tuple[str, ...]:
+    """Return the names of a function's arguments, `*args` and `**kwargs` among them."""
+    flags = code.co_flags
+    count = (
+        code.co_argcount + code.co_kwonlyargcount + bool(flags & CO_VARARGS) + bool(flags & CO_VARKEYWORDS)
+    )
+    # A generator expression's `.0` is nobody's argument.
+    return tuple(name for name in code.co_varnames[:count] if name[0] != ".")
+
+
 class Entry:
     """One code object as a trace sees it; made once per table."""
 
@@ -113,14 +123,7 @@ class Entry:
         flags = code.co_flags
         self.suspends = bool(flags & SUSPENDS)
         self.coroutine = bool(flags & COROUTINE)
-        count = (
-            code.co_argcount
-            + code.co_kwonlyargcount
-            + bool(flags & CO_VARARGS)
-            + bool(flags & CO_VARKEYWORDS)
-        )
-        # A generator expression's `.0` is nobody's argument.
-        self.arguments: tuple[str, ...] = tuple(name for name in code.co_varnames[:count] if name[0] != ".")
+        self.arguments = argument_names(code)
         self.flags = (
             (records.FLAG_LIBRARY if action == LIBRARY else 0)
             | (records.FLAG_COROUTINE if flags & CO_COROUTINE else 0)

@@ -128,7 +128,12 @@ class Desk:
         try:
             return {"type": "armed", "re": message["id"], **self._roster.arm(options, sender)}
         except TracepatchError as refusal:
-            journal.warning("probe %s of %s refused: %s", options.probe_id, options.operator, refusal)
+            journal.warning(
+                "probe %s of %s refused: %s",
+                options.probe_id,
+                options.operator,
+                str(refusal).partition("\n")[0],
+            )
             raise
 
     def _renew(self, sender: bytes, message: Message) -> Message:

@@ -1,6 +1,6 @@
 """One armed request in this process: its checked options, its counters, its deadlines.
 
-Concurrency: `permits`, `slots`, `seen`, `passed_over` and `errors` are touched by application threads inside
+Concurrency: `permits`, `slots`, `seen`, `passed_over`, `where_...` and `errors` are touched by application threads inside
 callbacks, without a lock; `deque.pop` and `append` are atomic, so never more tasks start than were permitted. `+=` on
 the plain counters is not: two threads may lose one of two counts, which is accepted for numbers that only inform.
 All else belongs to the agent thread.
@@ -58,6 +58,8 @@ class Options:
     threads: bool
     """Threads and pools' work that a task starts are followed, although they do not take its Context along."""
     tag: str | None
+    where: str | None = None
+    """The condition that a task has to meet when it starts."""
     lowered: tuple[str, ...] = ()
     """A sentence for each option that a ceiling lowered."""
 
@@ -112,6 +114,7 @@ def options_from_wire(wire: object) -> Options:
         args=checked(probe, "args", bool, True),
         threads=checked(probe, "threads", bool, False),
         tag=None if probe.get("tag") is None else name(checked(probe, "tag", str), "tag"),
+        where=_condition(probe, "where"),
         lowered=tuple(lowered),
     )
 
@@ -168,6 +171,10 @@ class Probe:
         self.passed_over = 0
         self.kept = 0  # counted by Tracing; `finished` is the agent thread's own count
         self.errors = 0
+        self.where_false = 0
+        self.where_errors = 0
+        self.where_error: str | None = None
+        """Why the condition could not be evaluated on the first of these."""
 
     def start_clocks(self, now_s: float) -> None:
         """Begin ttl and lease."""
@@ -218,6 +225,10 @@ class Probe:
             "held_bytes": held_bytes,
             "matched_total": self.matched_total,
             "errors": self.errors,
+            "where": self.options.where,
+            "where_false": self.where_false,
+            "where_errors": self.where_errors,
+            "where_error": self.where_error,
         }
 
 
@@ -275,6 +286,13 @@ def _seconds(message: dict[str, Any], field_name: str) -> float:
             f"{message['type']}: {field_name} must be a positive number of seconds, not {value!r}"
         )
     return float(value)
+
+
+def _condition(message: dict[str, Any], field_name: str) -> str | None:
+    text: str | None = checked(message, field_name, str, None)
+    if text is not None and (not text or len(text) > MAX_CHARACTERS):
+        raise MessageError(f"{message['type']}: {field_name} must be 1 to {MAX_CHARACTERS} characters")
+    return text
 
 
 def _texts(message: dict[str, Any], field_name: str, *, most: int) -> tuple[str, ...]:

@@ -19,6 +19,10 @@ MAX_VALUE = 2_000
 """Bytes of a header's value or of the query that are looked at."""
 
 
+NAMES = ("method", "path", "query", "header", "client")
+"""What a condition may ask of a request."""
+
+
 class Request:
     """Method, decoded path, query and headers of one request."""
 
@@ -35,7 +39,7 @@ class Request:
         self.client = client
 
     def names(self) -> dict[str, Any]:
-        """Return what a condition may ask: `method path query header client`; of names that come twice the last."""
+        """Return the values of `NAMES`; of a query's or a header's names that come twice the last holds."""
         return {
             "method": self.method,
             "path": self.path,

@@ -12,7 +12,15 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from tracepatch_shared import limits
-from tracepatch_shared.errors import InternalError, NoRoom, NoSuchProbe, NotTraceable, Refused, TooWide
+from tracepatch_shared.errors import (
+    InternalError,
+    NoRoom,
+    NoSuchProbe,
+    NotTraceable,
+    Refused,
+    TooWide,
+    UsageError,
+)
 
 from . import containment, journal, killswitch, room
 from .held import Held, Trace
@@ -132,6 +140,7 @@ class Roster:
             "limits": {**limits.to_wire(options.limits), "count": options.count},
             "lowered": list(options.lowered),
             "threads": options.threads,
+            "where": options.where,
             "expires_in_s": options.ttl_s,
         }
         self._told[probe.probe_id] = (self._clock(), _numbers(self.counters(probe)))
@@ -143,8 +152,8 @@ class Roster:
             probe.probe_id, options.operator, shown, resolution.total, options.count, until,
         )  # fmt: skip
         journal.audit(
-            "armed probe=%s operator=%s targets=%s count=%d ttl_s=%g arguments=%s",
-            probe.probe_id, options.operator, shown, options.count, options.ttl_s, options.args,
+            "armed probe=%s operator=%s targets=%s count=%d ttl_s=%g arguments=%s where=%a",
+            probe.probe_id, options.operator, shown, options.count, options.ttl_s, options.args, options.where,
         )  # fmt: skip
         return probe.answer
 
@@ -345,7 +354,7 @@ class Roster:
                     self._tracing.release()
             except Exception as second:  # noqa: BLE001 - agent thread; the first one matters
                 containment.note(second)
-            if isinstance(error, Refused):
+            if isinstance(error, (Refused, UsageError)):
                 raise
             containment.note(error)
             raise InternalError(

@@ -35,6 +35,7 @@ from .resolve import Function, Resolution, module_matters, resolve
 from .response import Response
 from .runners import Event
 from .stream import Writer, packer
+from .where import Where, of_arguments
 
 STAND_S = 0.1
 """How long may be looked for the lines at which a trace stands that ends open, or is asked for while it records."""
@@ -95,8 +96,11 @@ class _Live:
 class _Trigger:
     """The trigger of one probe: takes a permit, begins a recording."""
 
-    def __init__(self, tracing: Tracing, probe: Probe, targets: list[Target], *, waits: bool) -> None:
+    def __init__(
+        self, tracing: Tracing, probe: Probe, targets: list[Target], *, waits: bool, where: Where | None
+    ) -> None:
         self.probe = probe
+        self.where = where
         self.targets = targets
         self.waits = waits
         self.off = False
@@ -155,6 +159,8 @@ class _Trigger:
                 probe.others += 1
                 return False
         probe.seen += 1
+        if self.where is not None and not self.where.holds(code, frame, request):
+            return False
         try:
             slot = probe.slots.pop()
         except IndexError:
@@ -260,12 +266,13 @@ class Tracing:
     # ---- probes -------------------------------------------------------------------------------------------------
 
     def arm(self, probe: Probe, targets: list[Target], resolution: Resolution) -> None:
-        """Set the triggers of a probe; raise `Conflict` or `NotTraceable`, nothing set, when that cannot be."""
+        """Set the triggers of a probe; raise a `TracepatchError`, nothing set, when that cannot be."""
+        where = of_arguments(probe, resolution, self.policy.redaction)
         if not self._acquired:
             self.core.acquire()
             self._acquired = True
         self.core.cost_ns()
-        trigger = _Trigger(self, probe, targets, waits=resolution.waits_for_import)
+        trigger = _Trigger(self, probe, targets, waits=resolution.waits_for_import, where=where)
         try:
             trigger.aim(resolution.functions)
         except TracepatchError:

@@ -12,7 +12,7 @@ from typing import Any
 
 import zmq
 
-from tracepatch_shared.errors import MessageError
+from tracepatch_shared.errors import MessageError, Refused, TracepatchError
 from tracepatch_shared.limits import LEASE_S, RENEW_S
 from tracepatch_shared.messages import Message, field
 
@@ -221,6 +221,8 @@ class Attachment:
             self.harvest.kept,
             sum(one.seen for one in counters),
             sum(one.passed_over for one in counters),
+            sum(one.where_false for one in counters),
+            sum(one.where_errors for one in counters),
             sum(member.counters.live for member in self.members if member.lives and member.counters),
             sum(member.state == ARMED for member in self.members),
         )
@@ -228,7 +230,7 @@ class Attachment:
             return
         self._told = numbers
         self._progress_at = now + _TICK_S
-        asked, kept, seen, passed_over, live, agents = numbers
+        asked, kept, seen, passed_over, where_false, where_errors, live, agents = numbers
         left = max(0.0, self._expires_at - now)
         self._post.put(
             Progress(
@@ -236,6 +238,9 @@ class Attachment:
                 kept=kept,
                 seen=seen,
                 passed_over=passed_over,
+                where_false=where_false,
+                where_errors=where_errors,
+                where_error=next((one.where_error for one in counters if one.where_error), None),
                 live=live,
                 agents=agents,
                 expires_in_s=left,
@@ -369,6 +374,11 @@ class Attachment:
     def _armed(self, member: Member, message: Message) -> None:
         if member.state != ARMING:
             return
+        if "where" in self.probe and field(message, "where", str, None) != self.probe["where"]:
+            # It takes no notice of conditions, and would record tasks that were not asked for.
+            self._disarm(member)
+            self._turn_away(member, Refused("--where is newer than its tracepatch: nothing is armed there"))
+            return
         event = Armed(
             agent=member.agent,
             probe_id=self.probe_id,
@@ -393,12 +403,15 @@ class Attachment:
     def _refused(self, member: Member, message: Message) -> None:
         problem = refusal(message)
         if message.get("re") == member.arm and member.state == ARMING:
-            member.end(REFUSED, problem.code, str(problem))
-            self._post.put(AgentRefused(agent=member.agent, code=problem.code, message=str(problem)))
+            self._turn_away(member, problem)
         elif problem.code == "no-such-probe":
             self._gone(member)
         else:
             raise MessageError(f"it answered {problem.code}: {problem}")
+
+    def _turn_away(self, member: Member, problem: TracepatchError) -> None:
+        member.end(REFUSED, problem.code, str(problem))
+        self._post.put(AgentRefused(agent=member.agent, code=problem.code, message=str(problem)))
 
     def _count(self, member: Member, counters: Counters) -> bool:
         if counters.probe_id != self.probe_id:

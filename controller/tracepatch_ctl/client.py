@@ -254,6 +254,7 @@ class Client(Reach):
         *,
         count: int = 1,
         ttl_s: float | None = None,
+        where: str | None = None,
         detach: bool = False,
         limits: Limits | Mapping[str, Any] | None = None,
         capture: Capture | Mapping[str, Any] | None = None,
@@ -267,7 +268,7 @@ class Client(Reach):
     ) -> Session:
         """Arm a probe in every chosen agent and return the session that follows it.
 
-        `count` is over all agents, with `per_agent` for each. A detached probe needs a `ttl_s`; its session ends as soon
+        `count` is over all agents, with `per_agent` for each; `where` is a condition (docs/conditions.md). A detached probe needs a `ttl_s`; its session ends as soon
         as the agents answered. Raises `UsageError` and `NobodyReached`; agents that refuse do so in events, and when all
         did, `End` has the reason `refused`.
         """
@@ -276,6 +277,7 @@ class Client(Reach):
             operator=self.operator,
             count=count,
             ttl_s=ttl_s,
+            where=where,
             detach=detach,
             limits=limits,
             capture=capture,

@@ -82,6 +82,10 @@ class Progress:
     kept: int
     seen: int
     passed_over: int
+    where_false: int = 0
+    where_errors: int = 0
+    where_error: str | None = None
+    """Why the condition of --where could not be evaluated on the first of these."""
     live: int
     agents: int
     """Agents in which the probe lives now."""
@@ -150,6 +154,9 @@ class Outcome:
     kept: int = 0
     seen: int = 0
     passed_over: int = 0
+    where_false: int = 0
+    where_errors: int = 0
+    where_error: str | None = None
     errors: int = 0
     ended: Ended | None = None
 
@@ -172,6 +179,9 @@ class End:
     """Traces that were cut off by the end of their process."""
     seen: int
     passed_over: int
+    where_false: int = 0
+    where_errors: int = 0
+    where_error: str | None = None
     errors: int
     spent_ns: int
     others_share: float

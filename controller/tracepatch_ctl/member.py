@@ -86,6 +86,9 @@ class Member:
             kept=self.kept,
             seen=last.seen if last else 0,
             passed_over=last.passed_over if last else 0,
+            where_false=last.where_false if last else 0,
+            where_errors=last.where_errors if last else 0,
+            where_error=last.where_error if last else None,
             errors=last.errors if last else 0,
             ended=self.ended,
         )

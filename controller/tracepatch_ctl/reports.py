@@ -97,6 +97,11 @@ class Counters:
     held_bytes: int
     matched_total: int
     errors: int
+    where: str | None = None
+    where_false: int = 0
+    where_errors: int = 0
+    where_error: str | None = None
+    """Why the condition could not be evaluated on the first of these."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,6 +197,10 @@ def counters_from_wire(wire: object) -> Counters:
         held_bytes=_natural(entry, "held_bytes"),
         matched_total=_natural(entry, "matched_total"),
         errors=_natural(entry, "errors"),
+        where=field(entry, "where", str, None),
+        where_false=_natural(entry, "where_false"),
+        where_errors=_natural(entry, "where_errors"),
+        where_error=field(entry, "where_error", str, None),
     )
 
 

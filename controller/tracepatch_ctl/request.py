@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from tracepatch_shared.conditions import parse
 from tracepatch_shared.errors import MessageError, UsageError
 from tracepatch_shared.limits import (
     ATTACHED_TTL_S,
@@ -42,12 +43,15 @@ def probe(
     limits: Limits | Mapping[str, Any] | None,
     capture: Capture | Mapping[str, Any] | None,
     scope: Scope | None,
+    where: str | None = None,
     **others: Any,
 ) -> dict[str, Any]:
     """Return the map that an `arm` message carries, with a fresh id; raise `UsageError` for what cannot be meant."""
     if isinstance(targets, str):
         targets = [targets]
     parse_targets(targets)
+    if where is not None:
+        parse(where, kind="where")
     if not targets:
         raise UsageError("nothing to arm: give a target, as in app.views:Cart.checkout")
     if detach and ttl_s is None:
@@ -64,6 +68,7 @@ def probe(
         "scope": {
             key: value if key == "all" else list(value) for key, value in asdict(scope or Scope()).items()
         },
+        **({} if where is None else {"where": where}),
         **others,
     }
 

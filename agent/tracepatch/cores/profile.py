@@ -159,6 +159,8 @@ class ProfileCore:
                 except BaseException as error:  # noqa: BLE001 - contained
                     take(error)
                 finally:
+                    if hooked and _getframe(1).f_trace is self._event_hook:
+                        self._follow(_getframe(1))  # a block of `trace()` does, and its variables were read
                     self._go_on(hooked)
 
         self._targets[id(code), id(trigger)] = _inserted(function, begins)

@@ -17,7 +17,7 @@ from .reach import complain, reach
 
 EXAMPLES = """\b
   tracepatch-ctl arm app.cart:Cart.checkout              the next call of a method, wherever it is served
-  tracepatch-ctl arm app/views.py:120 -n 3 --ttl 1m      a place from a log or a traceback, three times
+  tracepatch-ctl arm app/views.py:120 -n 3 --where 'user_id == 42'    a place from a traceback, for one customer
   tracepatch-ctl arm 'app.views:*' --service shop --force --max-depth 8 -o traces/
   tracepatch-ctl arm app.jobs:nightly --detach --ttl 8h  and in the morning: tracepatch-ctl collect
 """
@@ -45,6 +45,9 @@ class ArmCommand(click.Command):
 )
 @click.option("--per-agent", is_flag=True, help="Keep that many in each agent.")
 @click.option("--ttl", type=DURATION, help="How long to wait for them.  [default: 5m]")
+@click.option(
+    "--where", metavar="EXPR", help="Only tasks whose arguments meet a condition, as in 'user_id == 42'."
+)
 @click.option("--max-calls", type=click.IntRange(1), help="Calls of one trace.  [default: 20000]")
 @click.option(
     "--max-depth",
@@ -92,6 +95,7 @@ def arm(
     count: int,
     per_agent: bool,
     ttl: float | None,
+    where: str | None,
     capture: dict[str, int] | None,
     no_args: bool,
     threads: bool,
@@ -150,6 +154,7 @@ def arm(
                     targets,
                     count=count,
                     ttl_s=ttl,
+                    where=where,
                     detach=detach,
                     limits=limits,
                     capture=capture,

@@ -91,6 +91,9 @@ def end_form(end: End, exit_code: int) -> dict[str, Any]:
         "cut_off": end.cut_off,
         "seen": end.seen,
         "passed_over": end.passed_over,
+        "where_false": end.where_false,
+        "where_errors": end.where_errors,
+        "where_error": end.where_error,
         "errors": end.errors,
         "spent_ns": end.spent_ns,
         "others_share": end.others_share,
@@ -102,7 +105,18 @@ def end_form(end: End, exit_code: int) -> dict[str, Any]:
 
 def nothing_form(reason: str, message: str, asked: int, exit_code: int) -> dict[str, Any]:
     """`end` of an `arm --json` that reached nobody or could not begin."""
-    counts = dict.fromkeys(("kept", "surplus", "cut_off", "seen", "passed_over", "errors", "spent_ns"), 0)
+    names = (
+        "kept",
+        "surplus",
+        "cut_off",
+        "seen",
+        "passed_over",
+        "where_false",
+        "where_errors",
+        "errors",
+        "spent_ns",
+    )
+    counts = dict.fromkeys(names, 0)
     return {
         "type": "end",
         "probe_id": "",
@@ -111,6 +125,7 @@ def nothing_form(reason: str, message: str, asked: int, exit_code: int) -> dict[
         "option": None,
         "asked": asked,
         **counts,
+        "where_error": None,
         "others_share": 0.0,
         "clean": True,
         "agents": [],
@@ -154,6 +169,9 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
         "kept": outcome.kept,
         "seen": outcome.seen,
         "passed_over": outcome.passed_over,
+        "where_false": outcome.where_false,
+        "where_errors": outcome.where_errors,
+        "where_error": outcome.where_error,
         "errors": outcome.errors,
         "spent_ns": ended.spent_ns if ended else 0,
         "others_share": ended.others_share if ended else 0.0,

@@ -14,7 +14,7 @@ from tracepatch_shared.text import duration, size
 
 from ..view.stacks import draw
 from ..view.table import table
-from ..view.words import clock, many
+from ..view.words import clock, many, unmeant
 from .forms import function_form, probe_form, stack_forms
 from .options import agent_options, json_option
 from .output import Output
@@ -151,13 +151,13 @@ def status(agents: dict[str, Any], as_json: bool) -> int:
         rows = [
             (
                 probe.probe_id,
-                " ".join(probe.targets),
+                " ".join(probe.targets) + (f" --where {probe.where!r}" if probe.where else ""),
                 answer.agent.name,
                 probe.operator + (" (detached)" if probe.detached else ""),
                 clock(probe.armed_at),
                 clock(now + probe.expires_in_s) if probe.detached or probe.expires_in_s > 0 else "ending",
                 f"{probe.kept} of {probe.count}",
-                str(probe.seen),
+                " · ".join((str(probe.seen), *unmeant(probe))),
                 str(probe.passed_over),
                 f"{probe.finished}, {size(probe.held_bytes)}" if probe.finished else "",
             )

@@ -20,6 +20,8 @@ _ASCII = str.maketrans({"·": "-", "µ": "u", "…": "...", "–": "-", "→": "
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
+_INDENTED = "\n    "
+
 STATUS_EVERY_S = 10.0
 """Where a line cannot be rewritten, a changed status is said this often."""
 
@@ -101,9 +103,12 @@ class Output:
         self.flush()
 
     def say(self, text: str) -> None:
-        """Tell the operator one line on standard error; what processes send must not steer a terminal."""
+        """Tell the operator something on standard error; what processes send must not steer a terminal.
+
+        It is one line; further ones have to be indented, as the two with the caret under a condition are.
+        """
         self.clear()
-        self._tell(escape(text) + "\n")
+        self._tell(_INDENTED.join(map(escape, text.split(_INDENTED))) + "\n")
 
     def status(self, text: str, *, changed: bool) -> None:
         """Show where things stand: rewrite one line, or say it now and then where that is not possible.

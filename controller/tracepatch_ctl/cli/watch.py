@@ -124,6 +124,7 @@ class Watch:
         self._progress: Progress | None = None
         self._left_until = 0.0
         self._stopped = False
+        self._told_where = False
 
     def run(self, session: Session) -> int:
         """Follow the session to its end and return the exit code."""
@@ -167,6 +168,7 @@ class Watch:
             changed = self._progress is None or _counts(self._progress) != _counts(event)
             self._progress = event
             self._left_until = time.monotonic() + event.expires_in_s
+            self._tell_where_error(event)
             self._stand(changed=changed)
         elif isinstance(event, TraceChunk):
             if not out.as_json:
@@ -189,6 +191,12 @@ class Watch:
             for line in words.armed(self._armed, self._targets):
                 self._out.say(line)
             self._armed.clear()
+
+    def _tell_where_error(self, counts: Progress | End) -> None:
+        if counts.where_error and not self._told_where:
+            self._told_where = True
+            self._growing.clear()
+            self._out.say(words.where_error(counts))
 
     def _stand(self, *, changed: bool) -> None:
         progress = self._progress
@@ -220,9 +228,11 @@ class Watch:
         if end.reason not in ("count", "refused") and not (number and end.reason == "disarm"):
             option = f" ({end.option} raises it)" if end.option and end.option not in end.message else ""
             out.say(f"ended: {end.message or end.reason}{option}")
+        self._tell_where_error(end)
         out.say(words.proof(end))
         return code
 
 
 def _counts(progress: Progress) -> tuple[int, ...]:
-    return (progress.kept, progress.seen, progress.passed_over, progress.live, progress.agents)
+    left_out = (progress.passed_over, progress.where_false, progress.where_errors)
+    return (progress.kept, progress.seen, *left_out, progress.live, progress.agents)

@@ -10,7 +10,7 @@ from tracepatch_shared.text import duration
 
 if TYPE_CHECKING:
     from ..events import Armed, End, Progress
-    from ..reports import Agent, Ended
+    from ..reports import Agent, Counters, Ended
 
 NAMES = 5
 """Functions, agents and near misses that a sentence names before it counts."""
@@ -76,12 +76,24 @@ def standing(progress: Progress, left_s: float) -> str:
     state = f"tracing {progress.live}" if progress.live else "waiting"
     parts = [f"{state}, {_left(left_s)} left" if progress.live else f"{state} {_left(left_s)} left"]
     parts.append(f"{progress.seen} seen")
+    parts += unmeant(progress)
     if progress.passed_over:
         parts.append(f"{progress.passed_over} passed over")
     parts.append(f"{progress.kept} of {progress.asked} kept")
     if progress.agents > 1:
         parts.append(many(progress.agents, "process"))
     return " · ".join(parts)
+
+
+def unmeant(counts: Progress | End | Counters) -> list[str]:
+    """Return how many of the tasks that were seen a condition left out, nothing for none."""
+    parts = [f"{counts.where_false} where-false"] if counts.where_false else []
+    return parts + ([many(counts.where_errors, "where-error")] if counts.where_errors else [])
+
+
+def where_error(counts: Progress | End) -> str:
+    """Return the sentence about a condition that could not be evaluated."""
+    return f"--where could not be evaluated {many(counts.where_errors, 'time')}, the first time: {counts.where_error}"
 
 
 def _left(seconds: float) -> str:
@@ -103,7 +115,7 @@ def proof(end: End) -> str:
         counts += f" ({end.surplus} more came and was let go)"
     if end.cut_off:
         counts += f" ({end.cut_off} cut off)"
-    counts += f", {end.seen} seen, {end.passed_over} passed over"
+    counts += ", " + ", ".join((f"{end.seen} seen", *unmeant(end), f"{end.passed_over} passed over"))
     if end.errors:
         counts += f", {many(end.errors, 'error')}"
     ended = [outcome.ended for outcome in end.per_agent if outcome.ended is not None]
@@ -116,9 +128,8 @@ def proof(end: End) -> str:
 def ended(ended: Ended) -> str:
     """Return the same for one agent."""
     counters = ended.counters
-    counts = (
-        f"{counters.kept} of {counters.count} kept, {counters.seen} seen, {counters.passed_over} passed over"
-    )
+    seen = ", ".join((f"{counters.seen} seen", *unmeant(counters), f"{counters.passed_over} passed over"))
+    counts = f"{counters.kept} of {counters.count} kept, {seen}"
     return f"{counts}; {_cost(ended.spent_ns, ended.others_share)}; {_left_behind([ended], 0, ended.clean)}"
 
 
