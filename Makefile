@@ -16,7 +16,7 @@ python := $(VENV)/bin/python
 pip := $(python) -m pip --quiet --quiet --disable-pip-version-check install
 
 .PHONY: help demo test lint format bench bench-here bench-readme bench-stacks bench-stacks-here soak soak-all test-all
-.PHONY: oracle oracle-here oracle-faults cpython-suites signals frameworks frameworks-here wheel clean
+.PHONY: oracle oracle-here oracle-faults cpython-suites signals conditions frameworks frameworks-here wheel clean
 
 help:
 	@echo 'make demo       start a small server, trace two of its requests, leave nothing behind'
@@ -26,6 +26,7 @@ help:
 	@echo 'make signals    exceptions of 4000 signal handlers pass a traced loop, on every CPython found here'
 	@echo 'make lint       ruff and mypy (make format repairs what can be repaired)'
 	@echo 'make oracle     compare random programs with a reference recorder (PROGRAMS=20000) on every CPython found here'
+	@echo 'make conditions  random conditions on random values, on every CPython found here'
 	@echo 'make bench      what tracing costs, beside other tracers, on every CPython found here'
 	@echo 'make bench-readme   writes what that found into the README'
 	@echo 'make bench-stacks   what a look with stacks takes after a minute on a lock, on every CPython found here'
@@ -77,6 +78,16 @@ oracle-here: $(VENV)/.test
 
 oracle-faults:
 	@$(MAKE) --no-print-directory oracle-here ARGS=--faults
+
+# Random texts and values; what is printed is the slowest of each: make conditions-here TEXTS=1000 SEED=...
+TEXTS ?= 1000000
+VALUES ?= 100000
+
+conditions:
+	@bash .ci/every conditions-here
+
+conditions-here: $(VENV)/.test
+	@PYTHONPATH=tests $(python) -m condition_fuzz --texts $(TEXTS) --values $(VALUES) --seed $(SEED)
 
 bench:
 	@rm -f .venvs/*/bench.json
