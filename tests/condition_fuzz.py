@@ -45,7 +45,9 @@ class Texts:
         def part() -> str:
             return self.expression(kind, deeper)
 
-        form = pick.randrange(11)
+        form = pick.randrange(12)
+        if form == 11 and depth > 2:
+            return self._heavy(kind)
         if form == 0:
             return f"{part()} {pick.choice(('and', 'or'))} {part()}"
         if form == 1:
@@ -67,6 +69,24 @@ class Texts:
         if form == 9:
             return f"-({part()})"
         return self._call(kind, part())
+
+    def _heavy(self, kind: Kind) -> str:
+        """Return one operation again and again, as often as it fits."""
+        pick = self._random
+        name = self._name(kind)
+        part = pick.choice(
+            (
+                f"contains({name}, {'a' * pick.randrange(1, 30) + 'b'!r})",
+                f"glob({name}, {'*'.join(pick.choices(('a', '?', '[a-z]', '[!b]'), k=pick.randrange(1, 9)))!r})",
+                f"{name}.lower() == 'a'",
+                f"{pick.choice(('1', repr('x' * 50), '[1]', name))} in {name}",
+                f"{name} {pick.choice(('==', '!='))} {name} and 1 == 2",
+                f"{name} > 5 and 1 == 2",
+                f"{name}['absent'] == 1",
+                f"len({name}) < 0",
+            )
+        )
+        return " or ".join([part] * min(pick.randrange(2, 40), 900 // (len(part) + 4)))
 
     def _call(self, kind: Kind, operand: str) -> str:
         pick = self._random
