@@ -37,6 +37,7 @@ from .readable import (
     ITEM_WORK,
     MAX_BITS,
     MAX_SUM,
+    SHORT,
     ConditionFailed,
     Fields,
     Work,
@@ -299,6 +300,8 @@ def _lower(value: Any, work: Work) -> Any:
 
 
 def _begins(value: Any, parts: Any, work: Work, *, ends: bool) -> bool:
+    if type(value) is str and type(parts) is str and len(parts) < SHORT:
+        return value.endswith(parts) if ends else value.startswith(parts)
     name = "endswith" if ends else "startswith"
     text = _text(value, name, work)
     for part in items_of(parts, work) if type(parts) is tuple or type(parts) is list else [parts]:

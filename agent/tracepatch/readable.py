@@ -75,6 +75,11 @@ class Work:
             raise ConditionFailed("it takes too long on a value of this size")
 
 
+SMALL: Final = 1 << 62
+SHORT: Final = 1_000
+FEW: Final = 32
+"""Numbers, texts and dicts up to these are no work: there are `MAX_NODES` parts at most that look at one."""
+
 _EXACT = frozenset(id(kind) for kind in (type(None), bool, int, float, str, bytes))
 _DICTS = frozenset(id(kind) for kind in (dict, OrderedDict, defaultdict, Counter, Fields))
 _SEQUENCES = frozenset((id(tuple), id(list)))
@@ -121,6 +126,8 @@ def plain(value: Any, work: Work) -> Any:
 
 def truth(value: Any, work: Work) -> bool:
     """Return what `bool` says of a built-in value."""
+    if value is True or value is False:
+        return value
     value = plain(value, work)
     if id(type(value)) in _EXACT or id(type(value)) in _CONTAINERS:
         return bool(value)
@@ -129,6 +136,12 @@ def truth(value: Any, work: Work) -> bool:
 
 def same(left: Any, right: Any, work: Work, nested: int = 0) -> bool:
     """Return whether two values are equal."""
+    exact = type(left)
+    if exact is type(right):  # the usual case, without the general one's many steps
+        if exact is int and -SMALL < left < SMALL:
+            return left == right  # type: ignore[no-any-return]
+        if exact is str and (len(left) != len(right) or len(left) < SHORT):
+            return left == right  # type: ignore[no-any-return]
     left, right = plain(left, work), plain(right, work)
     if left is None or right is None:
         return left is right
@@ -154,6 +167,8 @@ def same(left: Any, right: Any, work: Work, nested: int = 0) -> bool:
 
 def less(left: Any, right: Any, work: Work, *, or_equal: bool) -> bool:
     """Return whether `left < right`, or `<=`: numbers with numbers, text with text."""
+    if type(left) is int and type(right) is int and -SMALL < left < SMALL:
+        return left <= right if or_equal else left < right
     left, right = plain(left, work), plain(right, work)
     kind, other = id(type(left)), id(type(right))
     numbers = kind in _NUMBERS and other in _NUMBERS
@@ -283,7 +298,8 @@ _MISSING: Final = object()
 
 def _entry(members: Any, key: Any, work: Work, missing: str | None) -> Any:
     """Return what a dict has under a key, without comparing other types' keys; `_MISSING` where `missing` is no reason."""
-    work.charge(QUICK_WORK * (5 + len(members)))
+    if len(members) > FEW:
+        work.charge(QUICK_WORK * len(members))
     try:
         entries = list(dict.items(members))
     except RuntimeError as error:  # it changed its size
@@ -316,7 +332,7 @@ def _same_items(left: Any, right: Any, work: Work, nested: int) -> bool:
 
 
 def _small(number: Any) -> bool:
-    return type(number) is not int or -(1 << 64) < number < 1 << 64
+    return type(number) is not int or -SMALL < number < SMALL
 
 
 def _charge_bits(left: int, right: int, work: Work) -> None:
