@@ -16,7 +16,7 @@ python := $(VENV)/bin/python
 pip := $(python) -m pip --quiet --quiet --disable-pip-version-check install
 
 .PHONY: help demo test lint format bench bench-here bench-readme bench-stacks bench-stacks-here soak soak-all test-all
-.PHONY: oracle oracle-here oracle-faults cpython-suites signals conditions frameworks frameworks-here wheel clean
+.PHONY: oracle oracle-here oracle-faults cpython-suites signals conditions conditions-here frameworks frameworks-here wheel clean
 
 help:
 	@echo 'make demo       start a small server, trace two of its requests, leave nothing behind'

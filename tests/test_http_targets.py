@@ -57,8 +57,8 @@ def ask(port: int, path: str, method: str = "GET") -> int | None:
         connection.close()
 
 
-def asked(connection: http.client.HTTPConnection, path: str, method: str = "GET") -> int:
-    connection.request(method, path)
+def asked(connection: http.client.HTTPConnection, path: str, method: str = "GET", shop: str = "none") -> int:
+    connection.request(method, path, headers={"X-Shop": shop})
     response = connection.getresponse()
     response.read()
     return response.status
@@ -99,11 +99,12 @@ def mixed(port: int) -> None:
         for turn in range(12):
             if number < 2 and turn == 5:
                 meet.wait(10)
-                assert asked(connection, f"/items/wanted%20{number}") == 200
+                assert asked(connection, f"/items/wanted%20{number}?user=42&password=x", shop="tea") == 200
             path, method = [
-                (f"/items/{number}-{turn}", "GET"), ("/missing", "GET"), ("/items/wanted%201", "HEAD"), ("/caught", "GET"),
-                ("/sub/items/wanted%201", "GET"), ("/items/wanted%201", "POST"),
-            ][(number + turn) % 6]  # fmt: skip
+                (f"/items/{number}-{turn}?user=42", "GET"), ("/missing", "GET"), ("/items/x?user=42", "HEAD"),
+                ("/caught?user=42", "GET"), ("/sub/items/x?user=42", "GET"), ("/items/x?user=42", "POST"),
+                ("/items/x?user=4242", "GET"),
+            ][(number + turn) % 7]  # fmt: skip
             asked(connection, path, method)
         connection.close()
 
@@ -115,7 +116,8 @@ def mixed(port: int) -> None:
 def test_requests(framework: str, server: str, entry: str, env: dict[str, str]) -> None:
     pytest.importorskip(framework.partition("-")[0])
     with served(framework, server) as (app, port):
-        found = traced(env, app, "http:GET /items/wanted *", "-n", "2", send=lambda: mixed(port))
+        where = """query["user"] == "42" and header["x-shop"] == "tea" and client == "127.0.0.1\""""
+        found = traced(env, app, "http:GET /items/*", "--where", where, "-n", "2", send=lambda: mixed(port))
         assert sorted(trace["task"]["path"] for trace in found) == ["/items/wanted 0", "/items/wanted 1"]
         for trace in found:
             assert trace["roots"][0]["module"] == entry

@@ -13,13 +13,12 @@ ENTRIES = ("aiohttp.web_protocol:RequestHandler._handle_request",)
 
 def request(arguments: Mapping[str, object]) -> Request | None:
     """Read `(self, request, start_time, request_handler)`."""
-    message = instance_dict(arguments.get("request")).get("_message")
+    given = instance_dict(arguments.get("request"))
+    message = given.get("_message")
     method, path, headers = (_field(message, name) for name in ("method", "path", "raw_headers"))
     if type(path) is not str:
         return None
-    protocol = instance_dict(arguments.get("self"))
-    peer = protocol.get("_peername")
-    return Request(method, decoded(path), path.partition("?")[2], headers, peer)
+    return Request(method, decoded(path), path.partition("?")[2], headers, given.get("_transport_peername"))
 
 
 def _field(message: object, name: str) -> object:
