@@ -16,7 +16,7 @@ import sys
 from _thread import get_ident
 from contextvars import Context
 from functools import partial
-from types import BuiltinMethodType, FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, BuiltinMethodType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from .codes import is_library
@@ -96,6 +96,12 @@ def thread_name(beginning: Any = None) -> str:
         thread = (active.get(here()) or active.get(get_ident())) if type(active) is dict else None
         name = instance_dict(thread).get("_name")
     return name if type(name) is str else ""
+
+
+def loop_runs() -> bool:
+    """Tell whether an asyncio loop runs on the calling thread: such a thread waits for no function to be handed to it."""
+    running = type_of("_asyncio", "_get_running_loop")
+    return type(running) is BuiltinFunctionType and running() is not None
 
 
 def own_context(thread: Any) -> Context | None:

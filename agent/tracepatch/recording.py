@@ -26,6 +26,7 @@ from .codes import APPLICATION, HIDDEN, CodeTable, Entry, Scope
 from .handoff import (
     fresh,
     given_name,
+    loop_runs,
     own_context,
     plain_function,
     receiver,
@@ -490,6 +491,9 @@ class Recording(Runners):
         runner.entered = True
         self.host(entry, frame, runner)
         return True
+
+    def _called_by_loop(self) -> bool:
+        return loop_runs()
 
     def _thread_name(self) -> str:
         return self.shown_name(thread_name())

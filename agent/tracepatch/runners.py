@@ -397,7 +397,7 @@ class Runners:
         """Return who had this code run by another thread than said so; of several that did, the first, uncertain."""
         key = id(entry.code)
         waiting = self.handed.get(key)
-        if not waiting or waiting[0].thread == thread:
+        if not waiting or waiting[0].thread == thread or self._called_by_loop():
             return None
         start = waiting.pop(0)
         if key in self.mixed:
@@ -409,6 +409,10 @@ class Runners:
     def _thread_name(self) -> str:
         """Return the name of the calling thread, where it is known."""
         return ""
+
+    def _called_by_loop(self) -> bool:
+        """Tell whether an event loop runs on the calling thread: what begins there is its callback."""
+        return False
 
     def _nearest(self, outer: Runner | None) -> Node | None:
         candidates = [outer, self.last, self.root]

@@ -305,4 +305,294 @@ FOUND: dict[str, Program] = {
             {"name": "job0", "body": [{"op": "root", "name": "root0", "kind": "coroutine", "steps": 0}]}
         ],
     },
+    "a silent close leaves its address to a generator that is thrown into before it begins": {
+        "scope": "application",
+        "eager": False,
+        "functions": [
+            {
+                "name": "g0",
+                "kind": "generator",
+                "style": "bare",
+                "signature": 0,
+                "value": 0,
+                "body": [{"op": "yield", "value": 0}],
+            },
+            {
+                "name": "f1",
+                "kind": "sync",
+                "style": "bare",
+                "signature": 0,
+                "value": 0,
+                "body": [
+                    {
+                        "op": "open",
+                        "name": "g0",
+                        "a": 0,
+                        "b": 0,
+                        "steps": ["next"],
+                        "body": [],
+                        "end": "drop",
+                    },
+                    {
+                        "op": "open",
+                        "name": "g0",
+                        "a": 0,
+                        "b": 0,
+                        "steps": ["throw"],
+                        "body": [],
+                        "end": "cycle",
+                    },
+                ],
+            },
+            {
+                "name": "root2",
+                "kind": "sync",
+                "style": "wrapped",
+                "signature": 0,
+                "value": 0,
+                "body": [{"op": "call", "name": "f1", "a": 0, "b": 0}],
+            },
+        ],
+        "managers": [],
+        "jobs": [{"name": "job2", "body": [{"op": "root", "name": "root2", "kind": "sync", "steps": 4}]}],
+    },
+    "a generator that refuses to be closed is dropped and leaves its address to another": {
+        "scope": "application",
+        "eager": False,
+        "functions": [
+            {
+                "name": "f3",
+                "kind": "generator",
+                "style": "bare",
+                "signature": 0,
+                "value": 0,
+                "body": [
+                    {"op": "with", "name": "M0", "a": 0, "b": 0, "body": [{"op": "yield", "value": 0}]},
+                    {"op": "yield", "value": 0},
+                ],
+            },
+            {
+                "name": "f4",
+                "kind": "sync",
+                "style": "bare",
+                "signature": 0,
+                "value": 0,
+                "body": [
+                    {
+                        "op": "open",
+                        "name": "f3",
+                        "a": 0,
+                        "b": 0,
+                        "steps": ["send"],
+                        "body": [],
+                        "end": "drop",
+                    },
+                    {
+                        "op": "open",
+                        "name": "f3",
+                        "a": 0,
+                        "b": 0,
+                        "steps": ["throw"],
+                        "body": [],
+                        "end": "close",
+                    },
+                ],
+            },
+            {
+                "name": "root1",
+                "kind": "generator",
+                "style": "wrapped",
+                "signature": 0,
+                "value": 0,
+                "body": [{"op": "list", "name": "f4", "a": 0, "b": 0}],
+            },
+        ],
+        "managers": [{"name": "M0", "kind": "manager", "enter": [], "exit": [], "swallows": True}],
+        "jobs": [
+            {"name": "job2", "body": [{"op": "root", "name": "root1", "kind": "generator", "steps": 4}]}
+        ],
+    },
+    "a callback runs the function that a thread was given as well": {
+        "scope": "application",
+        "eager": False,
+        "functions": [
+            {"name": "s0", "kind": "sync", "style": "bare", "signature": 0, "value": 0, "body": []},
+            {
+                "name": "g0",
+                "kind": "generator",
+                "style": "bare",
+                "signature": 0,
+                "value": 0,
+                "body": [{"op": "context_pool", "name": "s0", "a": 0, "b": 0}],
+            },
+            {
+                "name": "f4",
+                "kind": "sync",
+                "style": "bare",
+                "signature": 0,
+                "value": 0,
+                "body": [{"op": "for", "name": "g0", "a": 0, "b": 0, "body": [], "leaves": False}],
+            },
+            {
+                "name": "root0",
+                "kind": "coroutine",
+                "style": "wrapped",
+                "signature": 0,
+                "value": 0,
+                "body": [
+                    {"op": "call_soon", "name": "f4", "a": 0, "b": 0},
+                    {"op": "to_thread", "name": "f4", "a": 0, "b": 0},
+                ],
+            },
+        ],
+        "managers": [],
+        "jobs": [
+            {"name": "job1", "body": [{"op": "root", "name": "root0", "kind": "coroutine", "steps": 2}]}
+        ],
+    },
+    "a loop leaves a generator that refuses to be closed": {
+        "scope": "application",
+        "eager": False,
+        "functions": [
+            {
+                "name": "g0",
+                "kind": "generator",
+                "style": "bare",
+                "signature": 0,
+                "value": 0,
+                "body": [
+                    {
+                        "op": "try",
+                        "body": [{"op": "yield", "value": 0}],
+                        "catches": "BaseException",
+                        "handler": [],
+                        "again": False,
+                    },
+                    {"op": "yield", "value": 0},
+                ],
+            },
+            {
+                "name": "root0",
+                "kind": "sync",
+                "style": "wrapped",
+                "signature": 0,
+                "value": 0,
+                "body": [{"op": "for", "name": "g0", "a": 0, "b": 0, "body": [], "leaves": True}],
+            },
+        ],
+        "managers": [],
+        "jobs": [{"name": "job2", "body": [{"op": "root", "name": "root0", "kind": "sync", "steps": 1}]}],
+    },
+    "a generator that refuses to be closed dies with the one it delegates to": {
+        "scope": "application",
+        "eager": False,
+        "functions": [
+            {
+                "name": "g0",
+                "kind": "generator",
+                "style": "bare",
+                "signature": 0,
+                "value": 0,
+                "body": [{"op": "yield", "value": 0}],
+            },
+            {
+                "name": "root0",
+                "kind": "generator",
+                "style": "wrapped",
+                "signature": 0,
+                "value": 0,
+                "body": [
+                    {
+                        "op": "try",
+                        "body": [{"op": "yield", "value": 0}],
+                        "catches": "BaseException",
+                        "handler": [],
+                        "again": False,
+                    },
+                    {"op": "delegate", "name": "g0", "a": 0, "b": 0},
+                ],
+            },
+        ],
+        "managers": [],
+        "jobs": [
+            {"name": "job2", "body": [{"op": "root", "name": "root0", "kind": "generator", "steps": 1}]}
+        ],
+    },
+    "an asynchronous generator is closed after the one that left it": {
+        "scope": "application",
+        "eager": False,
+        "functions": [
+            {"name": "g0", "kind": "generator", "style": "bare", "signature": 0, "value": 0, "body": []},
+            {
+                "name": "a0",
+                "kind": "async_generator",
+                "style": "wrapped",
+                "signature": 0,
+                "value": 0,
+                "body": [{"op": "yield", "value": 0}],
+            },
+            {
+                "name": "f2",
+                "kind": "coroutine",
+                "style": "bare",
+                "signature": 0,
+                "value": 0,
+                "body": [{"op": "hang"}],
+            },
+            {
+                "name": "f6",
+                "kind": "async_generator",
+                "style": "bare",
+                "signature": 0,
+                "value": 0,
+                "body": [
+                    {
+                        "op": "try",
+                        "body": [
+                            {"op": "async_for", "name": "a0", "a": 0, "b": 0, "body": [], "leaves": True},
+                            {"op": "raise", "error": "KeyError", "when": 0},
+                        ],
+                        "catches": "BaseException",
+                        "handler": [
+                            {
+                                "op": "open",
+                                "name": "g0",
+                                "a": 0,
+                                "b": 0,
+                                "steps": [],
+                                "body": [],
+                                "end": "drop",
+                            }
+                        ],
+                        "again": False,
+                    },
+                    {"op": "await", "name": "f2", "a": 0, "b": 0},
+                    {"op": "yield", "value": 0},
+                ],
+            },
+            {
+                "name": "root0",
+                "kind": "coroutine",
+                "style": "wrapped",
+                "signature": 0,
+                "value": 0,
+                "body": [
+                    {
+                        "op": "task",
+                        "name": "f2",
+                        "a": 0,
+                        "b": 0,
+                        "body": [
+                            {"op": "async_for", "name": "f6", "a": 0, "b": 0, "body": [], "leaves": False}
+                        ],
+                        "end": "await",
+                    }
+                ],
+            },
+        ],
+        "managers": [],
+        "jobs": [
+            {"name": "job0", "body": [{"op": "root", "name": "root0", "kind": "coroutine", "steps": 3}]}
+        ],
+    },
 }

@@ -43,6 +43,14 @@ class Call:
         self.suspended = False
         self.thrown: Outcome | None = None
         self.thrown_at = 0
+        self.closing = False
+        """It is being closed: when it yields, it refuses."""
+        self.dropped = False
+        """Nobody has it any more."""
+        self.dead = False
+        """Closed and dropped, it has yielded once more: its end is told to nobody."""
+        self.held: list[int] = []
+        """The numbers of generators that die with its frame."""
         self.closed_unseen = False
         """Nobody waits for its end: an asynchronous generator that was dropped."""
         self.pending: dict[int, Outcome | None] = {}
@@ -188,7 +196,7 @@ class Reference:
         call.outcome, call.ended = outcome, at
         if call.begins is not None and call.begins.ended is None:
             call.begins.ended = at
-        if call.resumer is not None:
+        if call.resumer is not None and not call.closed_unseen:
             call.resumer.last_call = call
 
     def _on_caught(self, at: int, number: int, kind: Any, args: Any) -> None:
@@ -228,14 +236,15 @@ class Reference:
             call.ended = at
 
     def _woken(self, call: Call, at: int) -> None:
-        """It has a word to say although nobody resumed it: it is being closed, and so was what it delegates to."""
+        """It has a word to say although nobody resumed it: it is being closed, and so is what delegates to it."""
         if call.suspended:
-            inner = self._inner(call)
-            while inner is not None and inner.suspended:
-                inner.thrown, inner.thrown_at = ("raised", GeneratorExit, "()"), at
-                inner = self._inner(inner)
-            if not call.closed_unseen:
-                self._runs_in(call, self._place(call.resumer or call.caller)[0])
+            top, above = call, call.resumer
+            while above is not None and above.inner == top.number and above.suspended:
+                top, above = above, above.resumer
+            if top.closed_unseen:
+                self._to_be_closed(top, at)
+            else:
+                self._drop(top, at)
         call.suspended = False
         call.thrown = call.inner = None
 
@@ -246,7 +255,49 @@ class Reference:
         while call is not None:
             call.suspended = True
             above = call.resumer
-            call = above if above is not None and above.inner == call.number else None
+            if above is not None and above.inner != call.number:
+                above = None
+            if call.closing:
+                self._refuses(call, above, at)
+                return
+            call = above
+
+    def _refuses(self, call: Call, above: Call | None, at: int) -> None:
+        """It yields although it is being closed."""
+        call.closing = False
+        if above is not None:
+            above.inner = None
+            self._drop(call, at)
+            error = ("raised", RuntimeError, repr(("generator ignored GeneratorExit",)))
+            outer: Call | None = above
+            while outer is not None and outer.closing:
+                outer.suspended = False
+                outer.thrown, outer.thrown_at = error, at
+                outer = (
+                    None if outer.resumer is None or outer.resumer.inner != outer.number else outer.resumer
+                )
+        elif call.dropped:
+            call.dead = True
+            for number in (call.inner, *call.held):
+                held = self.calls.get(number or 0)
+                if held is not None:
+                    self._drop(held, at)
+
+    def _drop(self, call: Call, at: int) -> None:
+        """Nobody has it any more: it is closed where that happens."""
+        call.dropped = True
+        if call.suspended and not call.dead:
+            place = self._place(call.resumer or call.caller)[0]
+            self._to_be_closed(call, at)
+            self._runs_in(call, place)
+
+    def _to_be_closed(self, call: Call | None, at: int) -> None:
+        """It is closed, and before it what it delegates to."""
+        while call is not None:
+            if call.outcome is None:
+                call.thrown, call.thrown_at = ("raised", GeneratorExit, "()"), at
+                call.closing = True
+            call = self._inner(call)
 
     def _on_resume(self, at: int, number: int, generator: int) -> None:
         self._own(number, at)
@@ -259,7 +310,7 @@ class Reference:
             return None
         self._resumers[generator] = resumer
         call = self.calls.get(generator)
-        if call is None or not call.suspended:
+        if call is None or not call.suspended or call.dead:
             return None
         call.resumer = resumer
         resumer.last_call = call
@@ -296,12 +347,16 @@ class Reference:
         self._own(number, at)
         self._closes(at, number, generator)
 
+    def _on_drop(self, at: int, number: int, generator: int) -> None:
+        self._on_close(at, number, generator)
+        if generator in self.calls:
+            self.calls[generator].dropped = True
+
     def _closes(self, at: int, number: int, generator: int) -> None:
-        call = self._wakes(number, generator)
-        while call is not None:
-            if call.outcome is None:
-                call.thrown, call.thrown_at = ("raised", GeneratorExit, "()"), at
-            call = self._inner(call)
+        self._to_be_closed(self._wakes(number, generator), at)
+
+    def _on_holds(self, at: int, number: int, generator: int) -> None:
+        self.calls[number].held.append(generator)
 
     def _on_loop(self, at: int, number: int, generator: int, fine: int, kind: Any, args: Any) -> None:
         self._closes(at, number, generator)
@@ -346,6 +401,8 @@ class Reference:
         """Return how a call ended, and where in the log at the latest."""
         if call.seen is not None:
             return call.seen
+        if call.dead:
+            return OPEN, self._end
         found = self._from_inside(call)
         if found is not None:
             return found

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any
 
 from .grammar import Program
+from .source import source
 
 SIMPLEST = {"eager": False, "scope": "application", "style": "bare", "signature": 0, "a": 0, "b": 0, "value": 0,
             "swallows": False, "leaves": False, "again": False, "when": 0, "times": 1, "exceptions": 0}  # fmt: skip
@@ -18,7 +19,7 @@ def shrink(program: Program, fails: Callable[[Program], bool]) -> Program:
     tried, smaller = 0, False
     while True:
         for candidate in islice(_candidates(program), tried, None):
-            if fails(candidate):
+            if _compiles(candidate) and fails(candidate):
                 program, smaller = candidate, True
                 break
             tried += 1
@@ -26,6 +27,15 @@ def shrink(program: Program, fails: Callable[[Program], bool]) -> Program:
             if not smaller:
                 return program
             tried, smaller = 0, False
+
+
+def _compiles(program: Program) -> bool:
+    """Tell whether a program can run: a group whose only task was taken out cannot."""
+    try:
+        compile(source(program), "", "exec")
+    except SyntaxError:
+        return False
+    return True
 
 
 def _candidates(program: Program) -> Iterator[Program]:
@@ -60,7 +70,14 @@ def _candidates(program: Program) -> Iterator[Program]:
 
 
 def _without_unused(program: Program) -> Program:
+    """Take out what names a function that is gone, and the functions that nothing names then."""
     while True:
+        there = {item["name"] for kind in ("functions", "managers") for item in program[kind]}
+        for path, item in list(_places(program, ())):
+            if type(item) is list and path and path[-1] not in ("functions", "managers", "jobs"):
+                item[:] = [
+                    each for each in item if type(each) is not dict or each.get("name", "") in {"", *there}
+                ]
         used = {
             item["name"]
             for path, item in _places(program, ())

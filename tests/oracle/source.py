@@ -297,7 +297,8 @@ class _Source:
     def loop(self, statement: Statement, keyword: str, op: str) -> None:
         number = self.fresh()
         self.fuelled(op)
-        self.add(f"ok{number}, k{number} = 0, N()", f"E(('resume', c, k{number}))", "try:")
+        holds = [f"E(('holds', c, k{number}))"] if op == "for" else []
+        self.add(f"ok{number}, k{number} = 0, N()", *holds, f"E(('resume', c, k{number}))", "try:")
         self.add(f"    {keyword} x in {self.call(statement, f'k{number}')}:", "        E(('got', c))")
         self.level += 1
         self.block(statement["body"])
@@ -344,11 +345,11 @@ class _Source:
             self.step("close", number)
         elif end == "drop":
             self.add(
-                "E(('did', c, 'drop'))", f"E(('close', c, {number}))", f"del G[{number}]", "E(('got', c))"
+                "E(('did', c, 'drop'))", f"E(('drop', c, {number}))", f"del G[{number}]", "E(('got', c))"
             )
         elif end == "cycle":
             self.add(f"C = [G.pop({number})]", "C.append(C)", "E(('did', c, 'collected'))")
-            self.add(f"E(('close', c, {number}))", "del C", "COLLECT()", "E(('got', c))")
+            self.add(f"E(('drop', c, {number}))", "del C", "COLLECT()", "E(('got', c))")
         self.level -= 1
 
     def do_take(self, statement: Statement) -> None:
@@ -379,7 +380,8 @@ class _Source:
     def do_with_generator(self, statement: Statement) -> None:
         number = f"k{self.fresh()}"
         self.fuelled("contextmanager")
-        self.add(f"{number} = N()", f"E(('resume', c, {number}))", f"with {self.call(statement, number)}:")
+        self.add(f"{number} = N()", f"E(('holds', c, {number}))", f"E(('resume', c, {number}))")
+        self.add(f"with {self.call(statement, number)}:")
         self.add("    E(('got', c))")
         self.block(statement["body"])
         self.add(f"    E(('resume', c, {number}))")
@@ -638,7 +640,5 @@ class _Source:
                 "        break",
             )
             self.add("    E(('got', c))", "    await asyncio.sleep(0)")
-            self.add(
-                f"if {statement['steps']} % 2:", f"    E(('close', c, {number}))", f"    del G[{number}]"
-            )
+            self.add(f"if {statement['steps']} % 2:", f"    E(('drop', c, {number}))", f"    del G[{number}]")
         self.level -= 1

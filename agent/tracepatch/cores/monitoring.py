@@ -33,6 +33,7 @@ from ..codes import SUSPENDS, Entry
 from ..containment import ours, take
 from ..recording import Recording, current, receive, recorded_ns
 from . import Trigger
+from .beginning import begun
 from .parking import Parking
 
 if TYPE_CHECKING:
@@ -483,8 +484,19 @@ class MonitoringCore:
     def _on_throw(self, _code: CodeType, _offset: int, _exception: BaseException) -> None:
         recording = current.get()
         try:
-            frame_id = id(_getframe(1))
+            frame = _getframe(1)
+            frame_id = id(frame)
             root = self._parking.root_of(frame_id)
+            known = root in self._parking.parked or any(frame_id in live.open for live in tuple(self._live))
+            if known and not begun(frame):
+                # What was at this address has ended unseen: closed, it yielded once more, and then nobody had it.
+                self._parking.reused(frame_id)
+                inside = recording
+                while inside is not None:
+                    inside.reused(frame_id)
+                    inside = inside.outer
+                self._taken(frame_id, recording)
+                return
             if root in self._parking.parked:
                 recording = self._parking.unpark(root)
             self._taken(frame_id, recording)
