@@ -21,6 +21,7 @@ SUITES = (
     "test_coroutines",
     "test_asyncgen",
     "test_contextlib_async",
+    "test_exceptions",
     "test_asyncio.test_tasks",
 )
 TRACED = ("armed", "block")

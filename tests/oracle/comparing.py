@@ -7,6 +7,7 @@ call of the program around it.
 from __future__ import annotations
 
 import ast
+import asyncio
 import sys
 from typing import Any
 
@@ -154,6 +155,8 @@ class Comparison:
             allowed.append(OPEN)
         if call.closed_unseen:
             allowed += [OPEN, ("raised", GeneratorExit, "()")]
+            if self.reference.cancelled(call):
+                allowed.append(("raised", asyncio.CancelledError, "()"))
         if self._races(call, tree):
             return
         for outcome in allowed:

@@ -51,8 +51,9 @@ class Call:
         """Closed and dropped, it has yielded once more: its end is told to nobody."""
         self.held: list[int] = []
         """The numbers of generators that die with its frame."""
-        self.closed_unseen = False
-        """Nobody waits for its end: an asynchronous generator that was dropped."""
+        self.closed_unseen = 0
+        """Since when nobody waits for its end: an asynchronous generator that was dropped, and a task of the loop's own
+        closes it."""
         self.pending: dict[int, Outcome | None] = {}
         self.branch: Branch | None = None
         self.begins: Tree | None = None
@@ -107,9 +108,14 @@ class Reference:
         self.constructs: Counter[str] = Counter()
         self._spawned: dict[int, Branch] = {}
         self._resumers: dict[int, Call] = {}
+        self._cancels: list[int] = []
         for at, event in enumerate(log):
             getattr(self, "_on_" + event[0].replace("+", "_begins").replace("-", "_ends"))(at, *event[1:])
         self._end = len(log)
+
+    def cancelled(self, call: Call) -> bool:
+        """Tell whether the task that closes it may have been cancelled before it began: that is thrown in then."""
+        return any(at > call.closed_unseen for at in self._cancels)
 
     # ---- where a call belongs -----------------------------------------------------------------------------------
 
@@ -365,7 +371,7 @@ class Reference:
     def _on_async_loop(self, at: int, number: int, generator: int, fine: int, kind: Any, args: Any) -> None:
         call = self.calls.get(generator)
         if call is not None and call.suspended:
-            call.adrift = call.closed_unseen = True
+            call.adrift, call.closed_unseen = True, at
         self._loop_ends(at, number, fine, kind, args)
 
     def _loop_ends(self, at: int, number: int, fine: int, kind: Any, args: Any) -> None:
@@ -373,6 +379,9 @@ class Reference:
         call = self._own(number, at, error)
         assert call is not None
         call.outcome, call.ended = error, at
+
+    def _on_cancels(self, at: int) -> None:
+        self._cancels.append(at)
 
     # ---- branches -----------------------------------------------------------------------------------------------
 

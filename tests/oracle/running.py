@@ -120,6 +120,7 @@ class Run:
                 continue
             others = asyncio.all_tasks() - {this}
             if rounds > ROUNDS and rounds % 12 == 0 and (not busy or rounds > 100 * ROUNDS):
+                self.log.append(("cancels",))
                 for task in others:
                     task.cancel()
 
