@@ -595,4 +595,109 @@ FOUND: dict[str, Program] = {
             {"name": "job0", "body": [{"op": "root", "name": "root0", "kind": "coroutine", "steps": 3}]}
         ],
     },
+    "a generator is closed at a yield inside a with": {
+        "scope": "application",
+        "eager": False,
+        "functions": [
+            {"name": "g0", "kind": "generator", "style": "bare", "signature": 0, "value": 0, "body": []},
+            {
+                "name": "f4",
+                "kind": "generator",
+                "style": "bare",
+                "signature": 0,
+                "value": 0,
+                "body": [{"op": "with", "name": "M3", "a": 0, "b": 0, "body": [{"op": "yield", "value": 0}]}],
+            },
+            {
+                "name": "root0",
+                "kind": "sync",
+                "style": "wrapped",
+                "signature": 0,
+                "value": 0,
+                "body": [
+                    {
+                        "op": "for",
+                        "name": "f4",
+                        "a": 0,
+                        "b": 0,
+                        "body": [{"op": "take", "step": "throw", "back": False}],
+                        "leaves": False,
+                    }
+                ],
+            },
+        ],
+        "managers": [
+            {
+                "name": "M3",
+                "kind": "manager",
+                "enter": [
+                    {"op": "open", "name": "g0", "a": 0, "b": 0, "steps": [], "body": [], "end": "share"}
+                ],
+                "exit": [],
+                "swallows": False,
+            }
+        ],
+        "jobs": [{"name": "job0", "body": [{"op": "root", "name": "root0", "kind": "sync", "steps": 5}]}],
+    },
+    "a coroutine is cancelled at an await inside a with": {
+        "scope": "application",
+        "eager": False,
+        "functions": [
+            {"name": "s0", "kind": "sync", "style": "bare", "signature": 0, "value": 0, "body": []},
+            {
+                "name": "g0",
+                "kind": "generator",
+                "style": "bare",
+                "signature": 0,
+                "value": 0,
+                "body": [{"op": "yield", "value": 0}],
+            },
+            {"name": "c0", "kind": "coroutine", "style": "bare", "signature": 0, "value": 0, "body": []},
+            {
+                "name": "w2",
+                "kind": "with_generator",
+                "style": "wrapped",
+                "signature": 0,
+                "value": 0,
+                "body": [{"op": "yield", "value": 0}],
+            },
+            {
+                "name": "f3",
+                "kind": "coroutine",
+                "style": "bare",
+                "signature": 0,
+                "value": 0,
+                "body": [{"op": "with_generator", "name": "w2", "a": 0, "b": 0, "body": [{"op": "hang"}]}],
+            },
+            {
+                "name": "root0",
+                "kind": "coroutine",
+                "style": "wrapped",
+                "signature": 0,
+                "value": 0,
+                "body": [
+                    {"op": "call_soon", "name": "s0", "a": 0, "b": 0},
+                    {
+                        "op": "for",
+                        "name": "g0",
+                        "a": 0,
+                        "b": 0,
+                        "body": [{"op": "await", "name": "f3", "a": 0, "b": 0}],
+                        "leaves": False,
+                    },
+                ],
+            },
+        ],
+        "managers": [],
+        "jobs": [
+            {
+                "name": "job2",
+                "body": [
+                    {"op": "gather", "kids": [{"op": "kid", "name": "c0", "a": 0, "b": 0}], "exceptions": 0},
+                    {"op": "call", "name": "s0", "a": 0, "b": 0},
+                    {"op": "root", "name": "root0", "kind": "coroutine", "steps": 5},
+                ],
+            }
+        ],
+    },
 }

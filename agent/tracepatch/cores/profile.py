@@ -626,7 +626,7 @@ class ProfileCore:
         elif (
             entry.suspends
             and self._yields(opcodes, at)
-            and (value is not None or frame_id not in self._unwinding.raised)
+            and (value is not None or not self._unwinding.unwinds(frame_id))
         ):
             stepped_out = recording.suspend(frame_id)
             self._parking.yielded(recording, frame, suspended=stepped_out)

@@ -39,12 +39,15 @@ class Unwinding:
         """By frames: what a handler there may raise again."""
         self._leaving: dict[int, Raised] = {}
         """By strands: what has left the last frame, and not arrived in another one so far."""
+        self._again: set[int] = set()
+        """Frames whose last instruction raised again: `with` does so, and the frame then stands where its body raised,
+        which is a yield where something was thrown in there."""
         self._before: dict[int, int] = {}
         """By frames: the identity of what was handled before; when it is again, no handler of the frame runs."""
 
     def clear(self) -> None:
         """Forget everything."""
-        for table in (self.raised, self.caught, self._leaving, self._before):
+        for table in (self.raised, self.caught, self._leaving, self._before, self._again):
             table.clear()
 
     def forget(self, frame_id: int) -> None:
@@ -52,6 +55,11 @@ class Unwinding:
         self.raised.pop(frame_id, None)
         self.caught.pop(frame_id, None)
         self._before.pop(frame_id, None)
+        self._again.discard(frame_id)
+
+    def unwinds(self, frame_id: int) -> bool:
+        """Tell whether an exception was on its way out of the frame when it was told of last."""
+        return frame_id in self.raised or frame_id in self._again
 
     def arrived(self) -> None:
         """What leaves frames on this strand goes no further."""
@@ -111,7 +119,9 @@ class Unwinding:
         opcodes = recording.entry(frame).opcodes
         at = frame.f_lasti
         handled = sys.exc_info()[1]
+        self._again.discard(frame_id)
         if opcodes[at] in _RERAISES:
+            self._again.add(frame_id)
             if handled is not None and (opcodes[at + 1] == 0 or not pyversion.RESUME_OPCODE):
                 self.caught[frame_id] = recording.raised(handled)
         elif (
