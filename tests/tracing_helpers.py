@@ -31,7 +31,7 @@ class Bench:
                     "probe_id": os.urandom(4).hex(),
                     "targets": list(targets),
                     "count": options.pop("count", 1),
-                    "ttl_s": 60,
+                    "ttl_s": options.pop("ttl_s", 60),
                     "lease_s": None,
                     "operator": "test@here",
                     **options,

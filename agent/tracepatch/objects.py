@@ -32,7 +32,7 @@ getattribute = object.__getattribute__
 mro_of: Callable[[type], tuple[type, ...]] = type.__dict__["__mro__"].__get__
 class_dict: Callable[[type], Any] = type.__dict__["__dict__"].__get__
 qualname_of: Callable[[type], Any] = type.__dict__["__qualname__"].__get__
-_module: Callable[[type], Any] = type.__dict__["__module__"].__get__
+class_module: Callable[[type], Any] = type.__dict__["__module__"].__get__
 _function_name = types.FunctionType.__dict__["__qualname__"].__get__
 _function_module = types.FunctionType.__dict__["__module__"].__get__
 _builtin_name = types.BuiltinFunctionType.__dict__["__name__"].__get__
@@ -111,7 +111,7 @@ def plan_of(value: Any) -> Plan:
 def type_name(cls: type) -> str:
     """Return `pkg.mod.Qualname` of a class, without the module for a built-in one."""
     name = name_text(qualname_of(cls))
-    module = _module(cls)
+    module = class_module(cls)
     return name if type(module) is str and module == "builtins" else f"{name_text(module)}.{name}"
 
 
@@ -200,7 +200,7 @@ def standard_text(value: Any, kind: str) -> str | None:
 
 
 def _is_standard(cls: type) -> bool:
-    module = _module(cls)
+    module = class_module(cls)
     modules = sys.modules
     owner = modules.get(module) if type(module) is str and type(modules) is dict else None
     if type(owner) is not types.ModuleType:

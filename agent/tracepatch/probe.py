@@ -26,6 +26,11 @@ from tracepatch_shared.limits import (
 from tracepatch_shared.messages import field as checked
 from tracepatch_shared.text import duration, size
 
+from .admission import Admission
+from .choosing import Choice, choice_from_wire, fitted
+from .keeping import NOTHING, Keep
+from .redaction import DEFAULT, RedactionPolicy
+
 MAX_TARGETS_GIVEN: Final = 20
 MAX_GLOBS: Final = 100
 MAX_CHARACTERS: Final = 1000
@@ -60,8 +65,11 @@ class Options:
     tag: str | None
     where: str | None = None
     """The condition that a task has to meet when it starts."""
+    choice: Choice = field(default_factory=Choice)
     lowered: tuple[str, ...] = ()
     """A sentence for each option that a ceiling lowered."""
+    raised: tuple[str, ...] = ()
+    """A sentence for each limit that was raised so that the keep-condition can hold."""
 
 
 def options_from_wire(wire: object) -> Options:
@@ -89,6 +97,8 @@ def options_from_wire(wire: object) -> Options:
     lowered += lower
     capture, lower = capture_from_wire(probe.get("capture") or {})
     lowered += lower
+    choice = choice_from_wire(probe)
+    limits, raised = fitted(limits, probe.get("limits"), choice, ttl_s)
     targets = _texts(probe, "targets", most=MAX_TARGETS_GIVEN)
     if not targets:
         raise MessageError("arm: a probe needs at least one target")
@@ -115,7 +125,9 @@ def options_from_wire(wire: object) -> Options:
         threads=checked(probe, "threads", bool, False),
         tag=None if probe.get("tag") is None else name(checked(probe, "tag", str), "tag"),
         where=_condition(probe, "where"),
+        choice=choice,
         lowered=tuple(lowered),
+        raised=tuple(raised),
     )
 
 
@@ -124,6 +136,8 @@ class Probe:
     """A live probe."""
 
     options: Options
+    redaction: RedactionPolicy = DEFAULT
+    """The process's: what a condition may not ask for."""
     packages: tuple[str, ...] = ()
     """What `start(packages=...)` named: application code for the scope of recording."""
     armed_at: float = field(default_factory=time.time)
@@ -160,9 +174,16 @@ class Probe:
         self.operator = options.operator
         self.tag = options.tag
         self.live = options.live
+        choice = options.choice
+        self.keep = None if choice.keep is None else Keep(choice.keep, self.redaction)
+        self.admission = (
+            None
+            if choice.sample == 1 and choice.rate is None
+            else Admission(sample=choice.sample, rate=choice.rate)
+        )
         self.count = options.count
         self.permits: deque[None] = deque([None] * options.count)
-        """As many entries as tasks may still begin; `pop()` takes one."""
+        """As many entries as tasks may still begin; `pop()` takes one. With a keep-condition: as may still be kept."""
         self.slots: deque[None] = deque([None] * options.limits.concurrent)
         """As many entries as traces may begin to record now; put back when one ends."""
         self.seen = 0
@@ -229,6 +250,16 @@ class Probe:
             "where_false": self.where_false,
             "where_errors": self.where_errors,
             "where_error": self.where_error,
+            **self._choice(),
+        }
+
+    def _choice(self) -> dict[str, Any]:
+        """Return the counters of what chooses among the tasks that match."""
+        admission = self.admission
+        return {
+            "sampled_out": 0 if admission is None else admission.sampled_out,
+            "rate_limited": 0 if admission is None else admission.rate_limited,
+            **(NOTHING if self.keep is None else self.keep.counters()),
         }
 
 

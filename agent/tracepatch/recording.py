@@ -65,8 +65,8 @@ class Recording(Runners):
     __slots__ = (
         "_arguments", "_body", "_capturer", "_codes", "_emit", "_look_at", "_max_bytes", "_max_calls", "_suspensions",
         "_wake", "_weight_seen", "delegates", "done", "ended_ns", "full", "known", "limits", "local", "on_end",
-        "on_hand_off", "on_send", "option", "outer", "packed_bytes", "reason", "response", "root_node", "sent", "started_at_ns",
-        "started_ns", "status", "straight", "threads", "unstarted",
+        "on_hand_off", "on_send", "option", "outer", "packed_bytes", "reason", "response", "root_node", "sent",
+        "started_at_ns", "started_ns", "status", "straight", "threads", "unstarted",
     )  # fmt: skip
 
     def __init__(

@@ -124,7 +124,7 @@ class Roster:
             more = len(resolution.refused) - 1
             raise NotTraceable(f"{name} cannot be traced: {why}" + (f" (and {more} more)" if more else ""))
         room.check(options.limits.total_bytes)
-        probe = Probe(options, packages=self._packages)
+        probe = Probe(options, redaction=self._tracing.policy.redaction, packages=self._packages)
         probe.matched_total = resolution.total
         probe.waits_for_import = bool(resolution.waits_for_import)
         self._make_live(probe, targets, resolution)
@@ -139,6 +139,8 @@ class Roster:
             "refused": [list(refusal) for refusal in resolution.refused[:MAX_SHOWN]],
             "limits": {**limits.to_wire(options.limits), "count": options.count},
             "lowered": list(options.lowered),
+            "raised": list(options.raised),
+            **options.choice.to_wire(),
             "threads": options.threads,
             "where": options.where,
             "expires_in_s": options.ttl_s,

@@ -26,6 +26,7 @@ from .capture import Capturer
 from .codes import CodeTable, Scope
 from .cores import Core, core
 from .entries import Entries
+from .keeping import POSTPONED_BYTES, UNDECIDED, UNDECIDED_BYTES, Account, Candidate
 from .policy import DEFAULT, Policy
 from .probe import Probe
 from .recording import Recording, current
@@ -62,6 +63,7 @@ class _Live:
     """One recording and what turns it into a stream."""
 
     __slots__ = (
+        "account",
         "announced",
         "calls",
         "ended",
@@ -73,6 +75,7 @@ class _Live:
         "task",
         "trace_id",
         "watch",
+        "withheld",
         "writer",
     )
 
@@ -91,6 +94,14 @@ class _Live:
         """As many as when `expire` looked last."""
         self.meta: dict[str, Any] = {"target": target, "started_at_ns": recording.started_at_ns}
         self.task = task or {"kind": "function", "name": target}
+        self.account: Account | None = None if probe.keep is None else probe.keep.account()
+        """Of a candidate that is not decided."""
+        self.withheld: list[Piece] = []
+        """What such a one has had to be packed before it was."""
+
+    @property
+    def withheld_bytes(self) -> int:
+        return sum(len(piece.data) for piece in self.withheld)
 
 
 class _Trigger:
@@ -161,6 +172,8 @@ class _Trigger:
         probe.seen += 1
         if self.where is not None and not self.where.holds(code, frame, request):
             return False
+        if probe.admission is not None and not probe.admission.admits(free=bool(probe.slots)):
+            return False
         try:
             slot = probe.slots.pop()
         except IndexError:
@@ -170,7 +183,10 @@ class _Trigger:
         recording: Recording | None = None
         begun = False
         try:
-            permits.append(probe.permits.pop())
+            if probe.keep is None:
+                permits.append(probe.permits.pop())
+            elif not probe.permits:  # taken when a candidate is kept
+                return False
             recording = self._recording()
             target = self.names.get(id(code), code.co_name)
             task = None
@@ -189,8 +205,8 @@ class _Trigger:
                 probe.slots.append(slot)
                 probe.permits.extend(permits)
                 probe.passed_over += 1
-        if begun:
-            tracing.wake()
+        if begun and (probe.keep is None or len(tracing.recordings) == 1):
+            tracing.wake()  # while anything records it looks every 100 ms, which is soon enough for a candidate
         return begun
 
     def make_up(self, live: list[_Live]) -> None:
@@ -198,28 +214,33 @@ class _Trigger:
         probe = self.probe
         missing = (
             probe.limits.concurrent - sum(item.slot for item in live) - len(probe.slots),
-            probe.count - probe.kept - len(live) - len(probe.permits),
+            probe.count - probe.kept - sum(item.account is None for item in live) - len(probe.permits),
         )
         if missing == self._missing:
             probe.slots.extend([None] * missing[0])
             probe.permits.extend([None] * missing[1])
         self._missing = missing
+        if probe.admission is not None:
+            probe.admission.make_up()
 
     def _recording(self) -> Recording:
         probe, tracing = self.probe, self._tracing
         capturer = Capturer(probe.capture, Redactor(tracing.policy.redaction))
         if self._codes is None:
             self._codes = CodeTable(tracing.scope(probe, self.functions), tracing.core.prepare)
-        recording = Recording(
-            limits=probe.limits,
-            codes=self._codes,
-            capturer=capturer,
-            watch=tracing.core.watch,
-            wake=tracing.wake,
-            arguments=probe.args,
-            outer=_live(current.get()),
-            threads=probe.threads,
-        )
+        options: dict[str, Any] = {
+            "limits": probe.limits,
+            "codes": self._codes,
+            "capturer": capturer,
+            "watch": tracing.core.watch,
+            "arguments": probe.args,
+            "outer": _live(current.get()),
+            "threads": probe.threads,
+        }
+        if probe.keep is None:
+            recording = Recording(wake=tracing.wake, **options)
+        else:
+            recording = Candidate(wake=tracing.wake_when_crowded, press=tracing.wake, **options)
         recording.on_end = tracing.ended
         return recording
 
@@ -246,6 +267,7 @@ class Tracing:
         self._pack: Callable[[list[Any]], bytes] | None = None
         self._spent_ns = 0.0
         self._others = 0.0
+        self._undecided_bytes = 0
         self._acquired = False
 
     @property
@@ -323,8 +345,19 @@ class Tracing:
 
     @property
     def held_bytes(self) -> int:
-        """Bytes that wait to be packed, estimated."""
-        return sum(recording.held_bytes for recording in list(self.recordings))
+        """Bytes that wait to be packed, estimated, and packed ones that wait for a decision."""
+        live = list(self.recordings.items())
+        return sum(recording.held_bytes + item.withheld_bytes for recording, item in live)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so much has ended and is not decided that no more should (any thread)."""
+        return len(self.recordings) >= UNDECIDED or self._undecided_bytes >= UNDECIDED_BYTES
+
+    def wake_when_crowded(self) -> None:
+        """Wake the agent thread where the next look, within 100 ms, would be late (any thread)."""
+        if self.crowded:
+            self.wake()
 
     def ended(self, recording: Recording) -> None:
         """A recording is done (any thread): its slot is free again."""
@@ -332,6 +365,10 @@ class Tracing:
         try:
             self.core.ended(recording)
         finally:
+            if live is not None and live.account is not None:
+                self._undecided_bytes += recording.held_bytes  # set right by `drain`
+                if self.crowded:
+                    live = None  # its slot stays occupied until it is decided
             if live is not None and live.slot:
                 live.slot = False
                 live.probe.slots.append(None)
@@ -362,22 +399,69 @@ class Tracing:
     def stand(self) -> None:
         """Let each live trace say, with the next `drain`, where its open calls stand."""
         for live in self.recordings.values():
-            live.watch.asked = True
+            live.watch.asked = live.account is None
 
     def drain(self) -> list[Piece]:
         """Return what the live traces have recorded since last time, packed; settles the core."""
         pieces: list[Piece] = []
+        unfinished = False
+        self._undecided_bytes = 0
         for recording, live in list(self.recordings.items()):
+            if live.account is not None and not self._decided(recording, live):
+                unfinished = unfinished or recording.held_bytes > POSTPONED_BYTES
+                continue
+            pieces.extend(live.withheld)
+            live.withheld.clear()
             pieces.extend(self._drain(recording, live))
-        if any(recording.events for recording in list(self.recordings)):
+            unfinished = unfinished or bool(recording.events)
+        if unfinished:
             self.wake()
         for trigger in self._triggers.values():
             trigger.make_up([live for live in self.recordings.values() if live.probe is trigger.probe])
+            self._bound(trigger.probe)
         if self._acquired:
             rate = self.core.rate() if self.recordings else 0.0
             self._others = rate * self.core.cost_ns()[1] / 1e9
             self.core.settle()
         return pieces
+
+    def _bound(self, probe: Probe) -> None:
+        """Let the largest of a probe's candidates record no further calls where all together take half the room there is."""
+        if probe.keep is None:
+            return
+        sizes = {
+            recording: recording.held_bytes + live.withheld_bytes
+            for recording, live in list(self.recordings.items())
+            if live.probe is probe and live.account is not None
+        }
+        if sum(sizes.values()) > probe.limits.total_bytes // 2:
+            going_on = [recording for recording in sizes if not recording.full]
+            if going_on:
+                max(going_on, key=sizes.__getitem__).fill("total_bytes")
+
+    def _decided(self, recording: Recording, live: _Live) -> bool:
+        """Return whether a candidate is kept; drop it where it is not, or let it wait for its end."""
+        assert isinstance(recording, Candidate)
+        probe, account = live.probe, live.account
+        assert account is not None
+        assert probe.keep is not None
+        if not recording.done:
+            if recording.held_bytes > POSTPONED_BYTES:
+                live.withheld.extend(self._drain(recording, live))
+            return False
+        account.look(recording, list(recording.events))
+        if probe.keep.decides(account.names(recording), permitted=bool(probe.permits)):
+            probe.permits.pop()
+            live.account = None
+            return True
+        del self.recordings[recording]
+        if live.slot:
+            live.slot = False
+            probe.slots.append(None)
+        while events := len(_taken(recording, EVENTS_AT_ONCE)):  # a few at a time: freeing them holds the GIL
+            self._spent_ns += events * self.core.cost_ns()[0]
+        recording.forget()
+        return False
 
     def _drain(self, recording: Recording, live: _Live) -> Iterator[Piece]:
         if self._pack is None:
@@ -393,6 +477,8 @@ class Tracing:
             batch = _taken(recording, EVENTS_AT_ONCE)
             enough = not done or not recording.events
             self._spent_ns += len(batch) * self.core.cost_ns()[0]
+            if live.account is not None:
+                live.account.look(recording, batch)
             for record in live.writer.records(batch):
                 chunk += pack(record)
             recording.packed(len(chunk) - counted)

@@ -55,6 +55,11 @@ CEILINGS = Limits(
 )
 CAPTURE_CEILINGS = Capture(depth=8, items=1000, text=10_000)
 MAX_COUNT = 1_000
+KEEP_CONCURRENT = 8
+"""`concurrent` of a probe with a keep-condition, where it is not given: most candidates are dropped."""
+MAX_SAMPLE = 1_000_000
+MAX_RATE = 1_000
+"""Recordings that `--rate` may let begin in a second."""
 MAX_TTL_S = 24 * 3600.0
 MAX_TARGETS = 50
 """Functions that the targets of one probe may match without `--force`."""

@@ -1,0 +1,87 @@
+"""How a probe chooses among the tasks that match: `--keep`, `--sample`, `--rate`, checked as they come from a controller."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from tracepatch_shared.conditions import Expression, parse
+from tracepatch_shared.errors import MessageError, NoRoom, UsageError
+from tracepatch_shared.limits import CEILINGS, KEEP_CONCURRENT, MAX_RATE, MAX_SAMPLE, Limits
+from tracepatch_shared.messages import field as checked
+from tracepatch_shared.text import duration
+from tracepatch_shared.thresholds import least_s, measures
+
+ROOM: Final = 1.25
+"""A recording that has to reach a duration may take so many times as long."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What was asked for."""
+
+    keep: Expression | None = None
+    """Decides at the end of a task whether its trace is kept; None: it is."""
+    sample: int = 1
+    """Of the tasks that match every so many-th, on average, is recorded."""
+    rate: float | None = None
+    """So many recordings begin in a second at the most."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return what `armed` repeats: an agent that does not know an option cannot."""
+        keep = None if self.keep is None else self.keep.text
+        return {"keep": keep, "sample": self.sample, "rate": self.rate}
+
+
+def choice_from_wire(probe: dict[str, Any]) -> Choice:
+    """Return the choice in a PROBE map; raise `MessageError`, or `ConditionError` for a condition that means nothing."""
+    text = checked(probe, "keep", str, None)
+    sample = checked(probe, "sample", int, None)
+    rate = checked(probe, "rate", (int, float), None)
+    if sample is not None and not 1 <= sample <= MAX_SAMPLE:
+        raise MessageError(f"arm: sample must be 1 to {MAX_SAMPLE}, not {sample}")
+    if rate is not None and not 0 < rate <= MAX_RATE:
+        raise MessageError(f"arm: rate must be more than 0 and at most {MAX_RATE} a second, not {rate!r}")
+    keep = None if text is None else parse(text, kind="keep")
+    if keep is not None:
+        if checked(probe, "live", bool, False):
+            raise UsageError(
+                "--live shows a trace while it grows, and with --keep it is known at its end that it is one: leave one out"
+            )
+        if not checked(probe, "args", bool, True) and measures(keep) & {"arg", "returned"}:
+            raise UsageError(
+                "with --no-args no value is recorded, so --keep cannot look at arg.NAME or returned"
+            )
+    return Choice(
+        keep=keep, sample=1 if sample is None else sample, rate=None if rate is None else float(rate)
+    )
+
+
+def fitted(limits: Limits, given: object, choice: Choice, ttl_s: float) -> tuple[Limits, list[str]]:
+    """Return limits under which the condition can hold, and a sentence for each that was raised for it.
+
+    `given` is the map of limits as it was asked for. Raise `NoRoom` where the ceilings do not allow for it.
+    """
+    if choice.keep is None:
+        return limits, []
+    if not (isinstance(given, dict) and "concurrent" in given):
+        limits = replace(limits, concurrent=KEEP_CONCURRENT)
+    least = least_s(choice.keep)
+    said: list[str] = []
+    if least >= ttl_s:
+        raise NoRoom(
+            f"no task can take {duration(least * 1e9)} within the {duration(ttl_s * 1e9)} for which the probe lives: "
+            "raise --ttl"
+        )
+    if least >= limits.max_duration_s:
+        if least >= CEILINGS.max_duration_s:
+            raise NoRoom(
+                f"a trace records for {duration(CEILINGS.max_duration_s * 1e9)} at the most here, so none is seen to take "
+                f"{duration(least * 1e9)}: ask for less"
+            )
+        raised = min(least * ROOM, CEILINGS.max_duration_s)
+        limits = replace(limits, max_duration_s=raised)
+        said.append(
+            f"max_duration_s is raised to {duration(raised * 1e9)}, or nothing could take {duration(least * 1e9)}"
+        )
+    return limits, said

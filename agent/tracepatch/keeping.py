@@ -1,0 +1,232 @@
+"""Which traces are kept: a probe with a keep-condition records candidates, and decides when they end.
+
+    application thread:  Candidate ──▶ events (deque)      as any recording, plus which exceptions were raised
+    agent thread:        events wait ──▶ the candidate ends ──▶ Keep.decides ──▶ packed and sent, or forgotten
+
+Nothing of a candidate leaves the process before it is kept. Its events wait as they are, since most candidates are
+dropped and packing would be for nothing; those of a large one are packed and wait packed, because tuples weigh about
+eight times as much. The condition is evaluated by the agent thread on data that was captured, never by the application's.
+
+Permits count kept traces: one is taken when a candidate is kept, so with `-n 1` as many candidates may record side by
+side as there are slots. One that ends when no permit is left is dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from tracepatch_shared.conditions import Expression
+from tracepatch_shared.records import CALL, RAISE, RESUME, RETURN, SUSPEND
+from tracepatch_shared.thresholds import measures, thresholds
+
+from .conditions import Condition, ConditionFailed
+from .objects import Plan, class_module, mro_of, name_text, plan_of, qualname_of
+from .recording import Recording
+from .redaction import RedactionPolicy
+from .runners import Event, Node
+from .thawing import thawed
+
+POSTPONED_BYTES = 1 << 20
+"""Events of one candidate that wait unpacked weigh at most about this, about 2 500 calls."""
+UNDECIDED = 64
+"""Candidates that have ended and wait for the decision before they go on to occupy their slots."""
+UNDECIDED_BYTES = 4 << 20
+"""The same for what they weigh."""
+LOOK_BACK = 100
+"""Events at the end of a trace among which its root's end is looked for."""
+
+
+class Candidate(Recording):
+    """The recording of a task whose trace is not known to be kept."""
+
+    __slots__ = ("_plans", "_press", "raises")
+
+    def __init__(self, *, press: Callable[[], None], **options: Any) -> None:
+        """`press` wakes the agent thread for events that have become too many to wait unpacked; `wake` only asks to."""
+        super().__init__(**options)
+        self.raises: set[str] = set()
+        """Names of the types of exceptions that have left a recorded call."""
+        self._plans: dict[str, Plan] = {}
+        self._press = press
+
+    def raised(self, exception: BaseException) -> tuple[str, Any]:
+        found = super().raised(exception)
+        if found[0] not in self._plans:
+            self._plans[found[0]] = plan_of(exception)
+        return found
+
+    def leave_raised(self, frame_id: int, raised: tuple[str, Any]) -> Node | None:
+        if frame_id in self.open:
+            self.raises.add(raised[0])
+        return super().leave_raised(frame_id, raised)
+
+    def raised_types(self) -> list[str]:
+        """Return the types of exceptions that were recorded, and their base classes, as `module:qualname`."""
+        found: dict[str, None] = {}
+        for name in list(self.raises):
+            plan = self._plans.get(name)
+            cls = None if plan is None else plan.cls()
+            if cls is None:
+                found[":".join(name.rpartition(".")[::2])] = None
+            else:
+                bases = [base for base in mro_of(cls) if base is not object]
+                found.update(
+                    (f"{name_text(class_module(base))}:{name_text(qualname_of(base))}", None)
+                    for base in bases
+                )
+        return list(found)
+
+    def _weigh(self) -> bool:
+        over = super()._weigh()
+        if self.held_bytes > POSTPONED_BYTES:
+            self._press()
+        return over
+
+    def forget(self) -> None:
+        super().forget()
+        self._plans.clear()
+
+
+class Account:
+    """What is known of a candidate's root; fed with its events, the oldest first, before they are packed."""
+
+    __slots__ = ("_arguments", "_began_ns", "_looked", "_suspended_ns", "_suspended_since", "_whole")
+
+    def __init__(self, used: frozenset[str]) -> None:
+        self._whole = bool(used & {"running", "waiting"})
+        """Every suspension matters, not only the beginning and the end."""
+        self._looked = False
+        self._began_ns = 0
+        self._arguments: list[Any] = []
+        self._suspended_ns = 0
+        self._suspended_since = 0
+
+    def look(self, recording: Recording, events: Iterable[Event]) -> None:
+        """Take note of what comes next."""
+        root = recording.returned_root or recording.root_node
+        if root is None or (self._looked and not self._whole):
+            return
+        for event in events:
+            kind = event[0]
+            if kind == CALL and event[3] is root:
+                self._looked = True
+                self._began_ns = event[2]
+                self._arguments = list(
+                    event[4] or ()
+                )  # the writer puts references into the list of the event
+                if not self._whole:
+                    return
+            elif kind == SUSPEND and event[1] is root.runner:
+                self._suspended_since = event[2]
+            elif kind == RESUME and event[1] is root.runner and self._suspended_since:
+                self._suspended_ns += event[2] - self._suspended_since
+                self._suspended_since = 0
+
+    def names(self, recording: Candidate) -> dict[str, Any]:
+        """Return the measures of a candidate that is done, times in seconds."""
+        root = recording.returned_root or recording.root_node
+        returned: Any = None
+        error = False
+        ended_ns = recording.ended_ns
+        for event in _last(recording.events):
+            if event[0] in (RETURN, RAISE) and event[3] is root:
+                if recording.returned_root is None:  # else its response was still to be sent
+                    ended_ns = event[2]
+                error = event[0] == RAISE
+                returned = None if error else event[4]
+                break
+        began_ns = self._began_ns or recording.started_ns
+        total = max(0, ended_ns - began_ns)
+        waiting = self._suspended_ns
+        if self._suspended_since:
+            waiting += max(0, ended_ns - self._suspended_since)
+        duration, status = total, None
+        response = recording.response
+        if response is not None:
+            status = response.status
+            error = error or (status is not None and status >= 500)
+            if response.ended_ns:
+                duration = max(0, response.ended_ns - began_ns)
+        given = () if root is None else zip(root.entry.arguments, self._arguments, strict=False)
+        return {
+            "duration": duration / 1e9,
+            "total": total / 1e9,
+            "running": (total - waiting) / 1e9,
+            "waiting": waiting / 1e9,
+            "error": error,
+            "http_status": status,
+            "returned": thawed(returned),
+            "calls": recording.calls,
+            "arg": {name: thawed(value) for name, value in given},
+            "raised": recording.raised_types(),
+        }
+
+
+NOTHING: Final[dict[str, Any]] = {"not_kept": 0, "keep_errors": 0, "keep_error": None, "nearest": None}
+"""The counters of a probe that keeps all."""
+
+
+class Keep:
+    """The keep-condition of one probe, and what became of its candidates (agent thread)."""
+
+    def __init__(self, expression: Expression, redaction: RedactionPolicy) -> None:
+        """Raise `Refused` where the condition asks for what is redacted."""
+        self.used = measures(expression)
+        """The measures that it names."""
+        self.not_kept = 0
+        self.errors = 0
+        self.error: str | None = None
+        """One sample of why the condition could not be evaluated."""
+        self._condition = Condition(expression.text, "keep", redaction=redaction)
+        self._threshold = next(iter(thresholds(expression)), None)
+        self._nearest: float | None = None
+
+    def account(self) -> Account:
+        """Return what is to be fed with a new candidate's events."""
+        return Account(self.used)
+
+    def decides(self, names: Mapping[str, Any], *, permitted: bool) -> bool:
+        """Return whether a candidate is kept, and count it otherwise; without a permit it is not looked at."""
+        if permitted:
+            try:
+                if self._condition.holds(names):
+                    return True
+            except ConditionFailed as failure:
+                self.errors += 1
+                self.error = self.error or failure.reason
+            self._missed(names)
+        self.not_kept += 1
+        return False
+
+    def _missed(self, names: Mapping[str, Any]) -> None:
+        threshold = self._threshold
+        if threshold is None:
+            return
+        value = names[threshold.measure]
+        if type(value) is not int and type(value) is not float:
+            return
+        known = self._nearest
+        if known is None or (value > known if threshold.least else value < known):
+            self._nearest = float(value)
+
+    def counters(self) -> dict[str, Any]:
+        """Return its part of COUNTERS."""
+        return {
+            "not_kept": self.not_kept,
+            "keep_errors": self.errors,
+            "keep_error": self.error,
+            "nearest": self._nearest_miss(),
+        }
+
+    def _nearest_miss(self) -> dict[str, Any] | None:
+        threshold = self._threshold
+        if threshold is None or self._nearest is None:
+            return None
+        return {"measure": threshold.measure, "least": threshold.least, "value": self._nearest}
+
+
+def _last(events: Any) -> Iterable[Event]:
+    """Yield the last events of a deque, the newest first."""
+    for place in range(1, min(len(events), LOOK_BACK) + 1):
+        yield events[-place]
