@@ -43,6 +43,7 @@ class FakeAgent:
         pid: int | None = None,
         ends_itself: bool = True,
         threads: bool = True,
+        chooses: bool = True,
     ) -> None:
         self.agent_id = agent_id or secrets.token_hex(6)
         self.directory = directory
@@ -56,6 +57,7 @@ class FakeAgent:
             ends_itself,
         )
         self.threads = threads
+        self.chooses = chooses
         """Whether it knows the option, which came later than the others."""
         self.received: list[Message] = []
         self.received_at: list[float] = []
@@ -240,6 +242,7 @@ class FakeAgent:
                 "type": "armed", "re": number, "probe_id": probe_id, "matched": matched, "matched_total": 1, "near": [],
                 "waits_for_import": False, "limits": {}, "lowered": [], "expires_in_s": probe["ttl_s"],
                 **({"threads": probe.get("threads", False)} if self.threads else {}),
+                **({name: probe.get(name) for name in ("keep", "sample", "rate")} if self.chooses else {}),
             },
             sender,
         )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .choice import advice, tally
 from .events import End
 from .member import ARMED, ENDED, LOST, REFUSED, Member
 
@@ -18,6 +19,8 @@ def account(attachment: Attachment) -> End:
     outcomes = tuple(member.outcome() for member in members)
     proofs = [member.ended for member in took_part if member.ended is not None]
     reason, message, option = _reason(attachment, took_part)
+    counts = tally(member.ended.counters if member.ended else member.counters for member in members)
+    passed_over = sum(outcome.passed_over for outcome in outcomes)
     return End(
         probe_id=attachment.probe_id,
         reason=reason,
@@ -28,7 +31,7 @@ def account(attachment: Attachment) -> End:
         surplus=attachment.harvest.surplus,
         cut_off=attachment.harvest.cut_off,
         seen=sum(outcome.seen for outcome in outcomes),
-        passed_over=sum(outcome.passed_over for outcome in outcomes),
+        passed_over=passed_over,
         where_false=sum(outcome.where_false for outcome in outcomes),
         where_errors=sum(outcome.where_errors for outcome in outcomes),
         where_error=next((outcome.where_error for outcome in outcomes if outcome.where_error), None),
@@ -40,6 +43,8 @@ def account(attachment: Attachment) -> End:
         else len(proofs) == len(took_part) and all(proof.clean for proof in proofs),
         per_agent=outcomes,
         exit_code=_exit_code(attachment, took_part),
+        tally=counts,
+        next=None if attachment.harvest.kept else advice(attachment.probe, counts, passed_over),
     )
 
 

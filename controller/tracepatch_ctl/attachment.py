@@ -17,6 +17,7 @@ from tracepatch_shared.limits import LEASE_S, RENEW_S
 from tracepatch_shared.messages import Message, field
 
 from .account import account
+from .choice import ignored, tally
 from .connection import HELLO_S, SILENT, Line, flush, refusal
 from .events import (
     AgentEnded,
@@ -216,6 +217,7 @@ class Attachment:
 
     def _report(self, now: float) -> None:
         counters = [member.counters for member in self.members if member.counters is not None]
+        counts = tally(counters)
         numbers = (
             self.asked,
             self.harvest.kept,
@@ -225,12 +227,13 @@ class Attachment:
             sum(one.where_errors for one in counters),
             sum(member.counters.live for member in self.members if member.lives and member.counters),
             sum(member.state == ARMED for member in self.members),
+            counts.sampled_out + counts.rate_limited + counts.not_kept,
         )
         if now < self._progress_at or (numbers == self._told and now < self._progress_at + 1.0 - _TICK_S):
             return
         self._told = numbers
         self._progress_at = now + _TICK_S
-        asked, kept, seen, passed_over, where_false, where_errors, live, agents = numbers
+        asked, kept, seen, passed_over, where_false, where_errors, live, agents, _ = numbers
         left = max(0.0, self._expires_at - now)
         self._post.put(
             Progress(
@@ -244,6 +247,7 @@ class Attachment:
                 live=live,
                 agents=agents,
                 expires_in_s=left,
+                tally=counts,
             )
         )
 
@@ -333,6 +337,8 @@ class Attachment:
     def _dispatch(self, member: Member, message: Message) -> None:
         kind, answers = message["type"], message.get("re")
         if kind in ("chunk", "finished"):
+            if member.state == REFUSED:
+                return
             self.harvest.piece(member, message)
         elif kind == "counters":
             self._count(member, counters_from_wire(message))
@@ -379,6 +385,14 @@ class Attachment:
             self._disarm(member)
             self._turn_away(member, Refused("--where is newer than its tracepatch: nothing is armed there"))
             return
+        options = ignored(self.probe, message)
+        if options:
+            self._disarm(member)
+            newer = (
+                f"{' and '.join(options)} {'is' if len(options) == 1 else 'are'} newer than its tracepatch"
+            )
+            self._turn_away(member, Refused(f"{newer}: nothing is armed there"))
+            return
         event = Armed(
             agent=member.agent,
             probe_id=self.probe_id,
@@ -388,6 +402,7 @@ class Attachment:
             waits_for_import=field(message, "waits_for_import", bool, False),
             limits=field(message, "limits", dict, {}),
             lowered=(*texts(message, "lowered"), *self._not_understood(message)),
+            raised=texts(message, "raised"),
             expires_in_s=float(field(message, "expires_in_s", (int, float), self.probe["ttl_s"])),
             joined=member.joined,
         )

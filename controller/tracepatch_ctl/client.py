@@ -261,6 +261,9 @@ class Client(Reach):
         scope: Scope | None = None,
         args: bool = True,
         threads: bool = False,
+        keep: str | None = None,
+        sample: int | None = None,
+        rate: float | None = None,
         force: bool = False,
         live: bool = False,
         tag: str | None = None,
@@ -268,7 +271,10 @@ class Client(Reach):
     ) -> Session:
         """Arm a probe in every chosen agent and return the session that follows it.
 
-        `count` is over all agents, with `per_agent` for each; `where` is a condition (docs/conditions.md). A detached probe needs a `ttl_s`; its session ends as soon
+        `where` is a condition on a task when it starts, `keep` one on what is known of it at its end (docs/conditions.md): only
+        tasks for which they hold are recorded, only traces for which they hold count and come.
+        `sample` records every so many-th task on average, `rate` lets so many recordings begin in a second.
+        `count` is over all agents, with `per_agent` for each. A detached probe needs a `ttl_s`; its session ends as soon
         as the agents answered. Raises `UsageError` and `NobodyReached`; agents that refuse do so in events, and when all
         did, `End` has the reason `refused`.
         """
@@ -284,6 +290,9 @@ class Client(Reach):
             scope=scope,
             args=args,
             threads=threads,
+            keep=keep,
+            sample=sample,
+            rate=rate,
             force=force,
             live=live,
             tag=tag,

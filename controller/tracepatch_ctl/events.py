@@ -15,9 +15,10 @@ End            the last event: how it ended, over all agents
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from .choice import Tally
 from .reports import Agent, Ended, Function, TraceMeta
 
 
@@ -42,6 +43,8 @@ class Armed:
     limits: dict[str, Any]
     lowered: tuple[str, ...]
     """A sentence for each limit that the agent lowered, and for each option that it is too old for."""
+    raised: tuple[str, ...] = ()
+    """A sentence for each limit that the agent raised so that the keep-condition can hold."""
     expires_in_s: float
     joined: bool = False
     """It started after the session was armed."""
@@ -90,6 +93,7 @@ class Progress:
     agents: int
     """Agents in which the probe lives now."""
     expires_in_s: float
+    tally: Tally = field(default_factory=Tally)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,6 +162,7 @@ class Outcome:
     where_errors: int = 0
     where_error: str | None = None
     errors: int = 0
+    tally: Tally = field(default_factory=Tally)
     ended: Ended | None = None
 
 
@@ -190,6 +195,9 @@ class End:
     """Every agent proved that it is as before; False too when one was lost, None when detached: it lives on."""
     per_agent: tuple[Outcome, ...]
     exit_code: int
+    tally: Tally = field(default_factory=Tally)
+    next: str | None = None
+    """The option to try next, where the probe chooses among tasks and none was kept."""
 
 
 Event = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from .assembly import Intake
+from .choice import tally
 from .connection import Line
 from .events import Outcome
 from .reports import Agent, Counters, Ended
@@ -90,5 +91,6 @@ class Member:
             where_errors=last.where_errors if last else 0,
             where_error=last.where_error if last else None,
             errors=last.errors if last else 0,
+            tally=tally([last]),
             ended=self.ended,
         )

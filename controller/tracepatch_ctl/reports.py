@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from math import isfinite
 from typing import Any, TypeVar
 
 from tracepatch_shared.errors import MessageError
@@ -76,6 +77,16 @@ class Function:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Nearest:
+    """The candidate that came nearest to being kept, by the first threshold of the condition."""
+
+    measure: str
+    least: bool
+    """The condition asks for more than a threshold, else for less."""
+    value: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Counters:
     """One probe in one agent, now."""
 
@@ -102,6 +113,14 @@ class Counters:
     where_errors: int = 0
     where_error: str | None = None
     """Why the condition could not be evaluated on the first of these."""
+    sampled_out: int = 0
+    rate_limited: int = 0
+    not_kept: int = 0
+    keep_errors: int = 0
+    """Candidates on which the keep-condition failed."""
+    keep_error: str | None = None
+    """One sample of why."""
+    nearest: Nearest | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,7 +220,21 @@ def counters_from_wire(wire: object) -> Counters:
         where_false=_natural(entry, "where_false"),
         where_errors=_natural(entry, "where_errors"),
         where_error=field(entry, "where_error", str, None),
+        sampled_out=_natural(entry, "sampled_out"),
+        rate_limited=_natural(entry, "rate_limited"),
+        not_kept=_natural(entry, "not_kept"),
+        keep_errors=_natural(entry, "keep_errors"),
+        keep_error=field(entry, "keep_error", str, None),
+        nearest=None if entry.get("nearest") is None else _nearest(entry["nearest"]),
     )
+
+
+def _nearest(wire: object) -> Nearest:
+    entry = _map(wire, "nearest")
+    value = float(field(entry, "value", _NUMBER))
+    if not isfinite(value):
+        raise MessageError(f"nearest: value {value!r} is no number")
+    return Nearest(measure=field(entry, "measure", str), least=field(entry, "least", bool), value=value)
 
 
 def ended_from_wire(wire: object) -> Ended:

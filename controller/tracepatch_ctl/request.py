@@ -22,6 +22,8 @@ from tracepatch_shared.limits import (
 )
 from tracepatch_shared.targets import parse_targets
 
+from .choice import requested
+
 
 @dataclass(frozen=True, kw_only=True)
 class Scope:
@@ -44,6 +46,11 @@ def probe(
     capture: Capture | Mapping[str, Any] | None,
     scope: Scope | None,
     where: str | None = None,
+    live: bool = False,
+    args: bool = True,
+    keep: str | None = None,
+    sample: int | None = None,
+    rate: float | None = None,
     **others: Any,
 ) -> dict[str, Any]:
     """Return the map that an `arm` message carries, with a fresh id; raise `UsageError` for what cannot be meant."""
@@ -56,6 +63,7 @@ def probe(
         raise UsageError("nothing to arm: give a target, as in app.views:Cart.checkout")
     if detach and ttl_s is None:
         raise UsageError("a detached probe needs a time to live: give --ttl, as in --ttl 10m")
+    choice, ttl_s = requested(keep=keep, sample=sample, rate=rate, live=live, args=args, ttl_s=ttl_s)
     return {
         "probe_id": secrets.token_hex(4),
         "targets": list(targets),
@@ -68,6 +76,9 @@ def probe(
         "scope": {
             key: value if key == "all" else list(value) for key, value in asdict(scope or Scope()).items()
         },
+        "live": live,
+        "args": args,
+        **choice,
         **({} if where is None else {"where": where}),
         **others,
     }

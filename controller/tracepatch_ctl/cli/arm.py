@@ -11,7 +11,17 @@ from tracepatch_shared.errors import TracepatchError, UsageError
 from tracepatch_shared.limits import MAX_COUNT, MAX_TTL_S
 
 from .forms import nothing_form
-from .options import CAPTURE, DURATION, PERCENT, SIZE, agent_options, json_option, output_option, save_option
+from .options import (
+    CAPTURE,
+    DURATION,
+    PERCENT,
+    SIZE,
+    agent_options,
+    choice_options,
+    json_option,
+    output_option,
+    save_option,
+)
 from .output import Output
 from .reach import complain, reach
 
@@ -43,6 +53,7 @@ class ArmCommand(click.Command):
     show_default=True,
     help="Traces to keep, over all agents.",
 )
+@choice_options
 @click.option("--per-agent", is_flag=True, help="Keep that many in each agent.")
 @click.option("--ttl", type=DURATION, help="How long to wait for them.  [default: 5m]")
 @click.option(
@@ -61,7 +72,7 @@ class ArmCommand(click.Command):
 @click.option(
     "--concurrent",
     type=click.IntRange(1),
-    help="Traces that record at the same time, in each process.  [default: 2]",
+    help="Traces that record at the same time, in each process.  [default: 2; 8 with --keep]",
 )
 @click.option(
     "--budget",
@@ -93,6 +104,7 @@ class ArmCommand(click.Command):
 def arm(
     targets: tuple[str, ...],
     count: int,
+    choice: dict[str, Any],
     per_agent: bool,
     ttl: float | None,
     where: str | None,
@@ -161,6 +173,7 @@ def arm(
                     scope=Scope(all=everything, lib=lib, only=only, skip=skip),
                     args=not no_args,
                     threads=threads,
+                    **choice,
                     force=force,
                     live=live and not as_json,
                     tag=tag,

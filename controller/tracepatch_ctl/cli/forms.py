@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from ..choice import Tally
+
 if TYPE_CHECKING:
     from ..events import Armed, End, Outcome
     from ..reports import Agent, Counters, Ended, Function
@@ -66,6 +68,7 @@ def armed_form(event: Armed) -> dict[str, Any]:
         "waits_for_import": event.waits_for_import,
         "limits": event.limits,
         "lowered": list(event.lowered),
+        "raised": list(event.raised),
         "expires_in_s": event.expires_in_s,
         "joined": event.joined,
     }
@@ -94,6 +97,8 @@ def end_form(end: End, exit_code: int) -> dict[str, Any]:
         "where_false": end.where_false,
         "where_errors": end.where_errors,
         "where_error": end.where_error,
+        **asdict(end.tally),
+        "next": end.next,
         "errors": end.errors,
         "spent_ns": end.spent_ns,
         "others_share": end.others_share,
@@ -126,6 +131,8 @@ def nothing_form(reason: str, message: str, asked: int, exit_code: int) -> dict[
         "asked": asked,
         **counts,
         "where_error": None,
+        **asdict(Tally()),
+        "next": None,
         "others_share": 0.0,
         "clean": True,
         "agents": [],
@@ -172,6 +179,7 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
         "where_false": outcome.where_false,
         "where_errors": outcome.where_errors,
         "where_error": outcome.where_error,
+        **asdict(outcome.tally),
         "errors": outcome.errors,
         "spent_ns": ended.spent_ns if ended else 0,
         "others_share": ended.others_share if ended else 0.0,

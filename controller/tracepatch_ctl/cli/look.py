@@ -12,6 +12,7 @@ from tracepatch_shared.limits import MAX_STACKS, STACKS
 from tracepatch_shared.showing import escape
 from tracepatch_shared.text import duration, size
 
+from ..view.chosen import nearest
 from ..view.stacks import draw
 from ..view.table import table
 from ..view.words import clock, many, unmeant
@@ -159,6 +160,10 @@ def status(agents: dict[str, Any], as_json: bool) -> int:
                 f"{probe.kept} of {probe.count}",
                 " · ".join((str(probe.seen), *unmeant(probe))),
                 str(probe.passed_over),
+                str(probe.sampled_out + probe.rate_limited or ""),
+                f"{probe.not_kept}{f' ({nearest(probe.nearest)})' if probe.nearest else ''}"
+                if probe.not_kept
+                else "",
                 f"{probe.finished}, {size(probe.held_bytes)}" if probe.finished else "",
             )
             for answer in answers
@@ -175,6 +180,8 @@ def status(agents: dict[str, Any], as_json: bool) -> int:
                 "kept",
                 "seen",
                 "passed over",
+                "not chosen",
+                "not kept",
                 "to collect",
             )
             for line in table(names, rows):

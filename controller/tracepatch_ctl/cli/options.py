@@ -82,11 +82,34 @@ def _lines(text: str) -> int:
     return int(text)
 
 
+def _sample(text: str) -> int:
+    """Return the N of `1/N`."""
+    one, _, number = text.partition("/")
+    if one.strip() != "1" or not number.strip().isascii() or not number.strip().isdigit() or int(number) < 1:
+        raise UsageError(f"{text!r} is no sample: write 1/N, as in 1/100 for every hundredth on average")
+    return int(number)
+
+
+def _rate(text: str) -> float:
+    """Return how many a second `5/s`, `0.5/s` or `30/m` are."""
+    number, _, unit = text.strip().partition("/")
+    seconds = {"s": 1, "m": 60, "h": 3600}.get(unit.strip())
+    try:
+        rate = float(number) / (seconds or 1)
+    except ValueError:
+        rate = 0.0
+    if seconds is None or not 0 < rate < float("inf"):
+        raise UsageError(f"{text!r} is no rate: write a number a second, as in 5/s")
+    return rate
+
+
 DURATION = Parsed("duration", _duration)
 SIZE = Parsed("size", _size)
 PERCENT = Parsed("percent", _percent)
 CAPTURE = Parsed("capture", _capture)
 LINES = Parsed("lines", _lines)
+SAMPLE = Parsed("sample", _sample)
+RATE = Parsed("rate", _rate)
 
 _AGENTS = (
     click.option("--service", multiple=True, metavar="GLOB", help="Only agents of these services."),
@@ -113,6 +136,43 @@ def agent_options(command: Command) -> Command:
 
     decorated: Any = gathered
     for option in reversed(_AGENTS):
+        decorated = option(decorated)
+    return decorated  # type: ignore[no-any-return]
+
+
+_CHOICE = (
+    click.option(
+        "--keep",
+        multiple=True,
+        metavar="EXPR",
+        help="Keep a trace only if this holds at its end: 'duration > 500ms and not error', 'raised(\"app.errors:*\")'.",
+    ),
+    click.option(
+        "--slower-than", type=DURATION, metavar="D", help="Keep slow ones only: --keep 'duration > D'."
+    ),
+    click.option(
+        "--errors", is_flag=True, help="Keep only those that fail: --keep error. All conditions must hold."
+    ),
+    click.option(
+        "--sample", type=SAMPLE, metavar="1/N", help="Record every N-th task that matches, on average."
+    ),
+    click.option("--rate", type=RATE, metavar="N/s", help="Begin at most N recordings a second."),
+)
+
+
+def choice_options(command: Command) -> Command:
+    """Give a command the options that choose among tasks; they arrive as one dict `choice`, `Client.arm`'s keywords."""
+
+    @wraps(command)
+    def gathered(*args: Any, **options: Any) -> Any:
+        from ..choice import joined
+
+        keep = joined(options.pop("keep"), options.pop("slower_than"), options.pop("errors"))
+        choice = {"keep": keep, "sample": options.pop("sample"), "rate": options.pop("rate")}
+        return command(*args, choice=choice, **options)
+
+    decorated: Any = gathered
+    for option in reversed(_CHOICE):
         decorated = option(decorated)
     return decorated  # type: ignore[no-any-return]
 

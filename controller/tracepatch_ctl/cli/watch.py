@@ -234,5 +234,11 @@ class Watch:
 
 
 def _counts(progress: Progress) -> tuple[int, ...]:
-    left_out = (progress.passed_over, progress.where_false, progress.where_errors)
+    counts = progress.tally
+    left_out = (
+        progress.passed_over,
+        progress.where_false,
+        progress.where_errors,
+        counts.sampled_out + counts.rate_limited + counts.not_kept,
+    )
     return (progress.kept, progress.seen, *left_out, progress.live, progress.agents)

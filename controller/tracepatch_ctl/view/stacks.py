@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 from tracepatch_shared.limits import INNER_FRAMES
 from tracepatch_shared.showing import escape
 
-from .words import listed, many, milliseconds
+from .durations import milliseconds
+from .words import listed, many
 
 if TYPE_CHECKING:
     from ..standing import AgentStacks, Frame, Stack, TaskStack, ThreadStack, WaitsFor

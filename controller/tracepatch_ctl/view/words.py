@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING
 
 from tracepatch_shared.text import duration
 
+from ..choice import tally
+from .chosen import left_out, passed_over
+from .durations import milliseconds
+
 if TYPE_CHECKING:
     from ..events import Armed, End, Progress
     from ..reports import Agent, Counters, Ended
@@ -61,7 +65,7 @@ def armed(events: Sequence[Armed], targets: Sequence[str]) -> list[str]:
                 lines.append(f"  similar names: {listed(first.near)}")
             if first.waits_for_import:
                 lines.append("  waiting for a module that matches to be imported")
-        lines += [f"  {sentence}" for sentence in first.lowered]
+        lines += [f"  {sentence}" for sentence in (*first.lowered, *first.raised)]
     return lines
 
 
@@ -78,7 +82,8 @@ def standing(progress: Progress, left_s: float) -> str:
     parts.append(f"{progress.seen} seen")
     parts += unmeant(progress)
     if progress.passed_over:
-        parts.append(f"{progress.passed_over} passed over")
+        parts.append(passed_over(progress.passed_over, wanting=progress.kept < progress.asked))
+    parts += left_out(progress.tally)
     parts.append(f"{progress.kept} of {progress.asked} kept")
     if progress.agents > 1:
         parts.append(many(progress.agents, "process"))
@@ -101,13 +106,6 @@ def _left(seconds: float) -> str:
     return f"{seconds:.0f}s" if seconds < 120 else duration(seconds * 1e9)
 
 
-def milliseconds(ns: float) -> str:
-    """Return `14 ms`, `0.4 ms`, `2.1 s`."""
-    if ns >= 1e9:
-        return f"{ns / 1e9:.1f} s"
-    return f"{ns / 1e6:.{0 if ns >= 1e7 or ns == 0 else 1 if ns >= 1e5 else 3}f} ms"
-
-
 def proof(end: End) -> str:
     """Return the last line: what was kept, what it cost, and that nothing is left behind."""
     counts = f"{end.kept} of {end.asked} kept"
@@ -115,11 +113,15 @@ def proof(end: End) -> str:
         counts += f" ({end.surplus} more came and was let go)"
     if end.cut_off:
         counts += f" ({end.cut_off} cut off)"
-    counts += ", " + ", ".join((f"{end.seen} seen", *unmeant(end), f"{end.passed_over} passed over"))
+    wanting = end.kept < end.asked or end.tally.not_kept > 0
+    passed = passed_over(end.passed_over, wanting=wanting)
+    counts += ", " + ", ".join((f"{end.seen} seen", *unmeant(end), passed, *left_out(end.tally)))
     if end.errors:
         counts += f", {many(end.errors, 'error')}"
     ended = [outcome.ended for outcome in end.per_agent if outcome.ended is not None]
     unknown = sum(outcome.result == "lost" for outcome in end.per_agent)
+    if end.next:
+        counts += f"; try {end.next}"
     return (
         f"{counts}; {_cost(end.spent_ns, end.others_share)}; {_left_behind(ended, unknown, bool(end.clean))}"
     )
@@ -128,8 +130,11 @@ def proof(end: End) -> str:
 def ended(ended: Ended) -> str:
     """Return the same for one agent."""
     counters = ended.counters
-    seen = ", ".join((f"{counters.seen} seen", *unmeant(counters), f"{counters.passed_over} passed over"))
-    counts = f"{counters.kept} of {counters.count} kept, {seen}"
+    passed = passed_over(
+        counters.passed_over, wanting=counters.kept < counters.count or counters.not_kept > 0
+    )
+    others = (*unmeant(counters), passed, *left_out(tally([counters])))
+    counts = f"{counters.kept} of {counters.count} kept, " + ", ".join((f"{counters.seen} seen", *others))
     return f"{counts}; {_cost(ended.spent_ns, ended.others_share)}; {_left_behind([ended], 0, ended.clean)}"
 
 

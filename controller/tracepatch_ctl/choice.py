@@ -1,0 +1,169 @@
+"""How an armed probe chooses among the tasks that match, what became of the others, and what to try next.
+
+`--slower-than D` and `--errors` are short for conditions; several conditions are joined by `and`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import floor, log10
+from typing import Any
+
+from tracepatch_shared.conditions import parse
+from tracepatch_shared.errors import UsageError
+from tracepatch_shared.limits import (
+    ATTACHED_TTL_S,
+    CEILINGS,
+    KEEP_CONCURRENT,
+    MAX_RATE,
+    MAX_SAMPLE,
+    MAX_TTL_S,
+    Limits,
+)
+from tracepatch_shared.text import duration
+from tracepatch_shared.thresholds import TIMES, conjuncts, least_s, thresholds
+
+from .reports import Counters, Nearest
+
+OPTIONS = {"keep": "--keep", "sample": "--sample", "rate": "--rate"}
+"""What an agent has to say that it obeys, and by which option it was asked for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tally:
+    """What became of the tasks that matched and were not passed over, over all agents of a session."""
+
+    sampled_out: int = 0
+    rate_limited: int = 0
+    not_kept: int = 0
+    keep_errors: int = 0
+    """Candidates on which the keep-condition failed; they are among those not kept."""
+    keep_error: str | None = None
+    """One sample of why."""
+    nearest: Nearest | None = None
+
+
+def tally(all_counters: Iterable[Counters | None]) -> Tally:
+    """Return the sums of what agents have counted."""
+    found = [counters for counters in all_counters if counters is not None]
+    misses = [counters.nearest for counters in found if counters.nearest is not None]
+    return Tally(
+        sampled_out=sum(one.sampled_out for one in found),
+        rate_limited=sum(one.rate_limited for one in found),
+        not_kept=sum(one.not_kept for one in found),
+        keep_errors=sum(one.keep_errors for one in found),
+        keep_error=next((one.keep_error for one in found if one.keep_error), None),
+        nearest=nearest(misses),
+    )
+
+
+def nearest(misses: Sequence[Nearest]) -> Nearest | None:
+    """Return the one among several that is nearest to being kept."""
+    if not misses:
+        return None
+    return (max if misses[0].least else min)(misses, key=lambda miss: miss.value)
+
+
+def joined(conditions: Sequence[str], slower_than_s: float | None, errors: bool) -> str | None:
+    """Return the one condition that `--keep` (any number), `--slower-than` and `--errors` are together."""
+    parts = []
+    if slower_than_s is not None:
+        parts.append(f"duration > {literal(slower_than_s)}")
+    if errors:
+        parts.append("error")
+    for condition in conditions:
+        parse(condition, kind="keep")  # by itself: what is wrong is shown in what was typed
+        parts.append(condition if len(conditions) == 1 and not parts else f"({condition})")
+    return " and ".join(parts) or None
+
+
+def literal(seconds: float) -> str:
+    """Return a duration as it is written in a condition: `5s`, `250ms`, `20us`."""
+    for unit, factor in (("s", 1.0), ("ms", 1e3)):
+        if seconds * factor >= 1:
+            return f"{seconds * factor:.15g}{unit}"
+    return f"{seconds * 1e6:f}".rstrip("0").rstrip(".") + "us"
+
+
+def requested(
+    *, keep: str | None, sample: int | None, rate: float | None, live: bool, args: bool, ttl_s: float | None
+) -> tuple[dict[str, Any], float | None]:
+    """Return the fields of a probe, and the time to live that the condition needs; raise `UsageError`."""
+    if sample is not None and not 1 <= sample <= MAX_SAMPLE:
+        raise UsageError(f"one of {sample} is no sample: write 1/1 to 1/{MAX_SAMPLE}")
+    if rate is not None and not 0 < rate <= MAX_RATE:
+        raise UsageError(f"{rate:g} a second is not possible: write more than 0 and at most {MAX_RATE}/s")
+    fields = {"keep": keep, "sample": sample, "rate": rate}
+    if keep is None:
+        return fields, ttl_s
+    expression = parse(keep, kind="keep")
+    if live:
+        raise UsageError(
+            "--live shows a trace while it grows, and with --keep (--slower-than, --errors) it is known at its end that it "
+            "is one: leave one out"
+        )
+    if not args and (expression.arguments or "returned" in expression.names):
+        raise UsageError("with --no-args no value is recorded, so --keep cannot look at arg.NAME or returned")
+    least = least_s(expression)
+    if ttl_s is None:
+        if 2 * least > ATTACHED_TTL_S:
+            ttl_s = min(MAX_TTL_S, 2 * least)
+    elif least >= ttl_s:
+        raise UsageError(
+            f"no task can take {duration(least * 1e9)} within a --ttl of {duration(ttl_s * 1e9)}: raise it"
+        )
+    return fields, ttl_s
+
+
+def ignored(probe: Mapping[str, Any], answer: Mapping[str, Any]) -> list[str]:
+    """Return the options that an agent took no notice of, being older than they are."""
+    return [
+        option for name, option in OPTIONS.items() if probe.get(name) is not None and answer.get(name) is None
+    ]
+
+
+def advice(probe: Mapping[str, Any], counts: Tally, passed_over: int) -> str | None:
+    """Return the one option to try next where nothing was kept: what most of the tasks were lost to; None for no idea."""
+    concurrent = (probe.get("limits") or {}).get("concurrent") or (
+        KEEP_CONCURRENT if probe.get("keep") else Limits().concurrent
+    )
+    sample, rate = probe.get("sample"), probe.get("rate")
+    lost: list[tuple[int, str | None]] = [
+        (counts.not_kept, _lower(probe, counts)),
+        (passed_over, f"--concurrent {min(2 * concurrent, CEILINGS.concurrent)}" if concurrent < CEILINGS.concurrent else None),
+        (counts.sampled_out, f"--sample 1/{max(1, sample // 10)}" if sample else None),
+        (counts.rate_limited, f"--rate {min(10 * rate, MAX_RATE):g}/s" if rate else None),
+    ]  # fmt: skip
+    return max(
+        ((count, option) for count, option in lost if count and option),
+        key=lambda one: one[0],
+        default=(0, None),
+    )[1]
+
+
+def _lower(probe: Mapping[str, Any], counts: Tally) -> str | None:
+    """Return the condition that the nearest miss would have met, where one threshold is all there is."""
+    text, miss = probe.get("keep"), counts.nearest
+    if not text or miss is None:
+        return "--ttl" if text and not counts.keep_errors else None
+    expression = parse(text, kind="keep")
+    if len(conjuncts(expression.root)) > 1 or not thresholds(expression):
+        return None
+    value = _round(miss.value, down=miss.least)
+    shown = literal(value) if miss.measure in TIMES and value > 0 else f"{value:g}"
+    if miss.measure == "duration" and miss.least:
+        return f"--slower-than {shown}" if value > 0 else None
+    return f"--keep '{miss.measure} {'>' if miss.least else '<'} {shown}'"
+
+
+def _round(value: float, *, down: bool) -> float:
+    """Return a number of one digit that is below, or above, a value: 480 -> 400, 400 -> 300, 0.48 -> 0.5."""
+    if value <= 0:
+        return value - 1 if down else value + 1
+    unit = 10.0 ** floor(log10(value))
+    digit = value / unit
+    if down:
+        digit = floor(digit) if digit > floor(digit) else digit - 1
+        return float(f"{digit * unit:.6g}") if digit >= 1 else float(f"{0.9 * unit:.6g}")
+    return float(f"{(floor(digit) + 1) * unit:.6g}")
