@@ -7,6 +7,7 @@ import sys
 import threading
 
 from tracepatch.admission import Admission
+from tracepatch.missing import LOOKS, Missing
 
 SECOND = 1_000_000_000
 
@@ -79,7 +80,15 @@ def test_a_token_that_was_lost_comes_back() -> None:
     tokens = admission._tokens
     assert tokens is not None
     tokens.popleft()  # a signal handler has raised right then
-    for _ in range(2):
+    for _ in range(LOOKS):
         assert not admission.admits(free=True)
         admission.make_up()
     assert len(tokens) == 1
+
+
+def test_what_is_held_for_a_moment_is_not_lost() -> None:
+    missing = Missing()
+    assert not any(missing.lost(number % 7) for number in range(10 * LOOKS))
+    assert missing.lost(0) == 0
+    assert [missing.lost(2) for _ in range(LOOKS)] == [0] * (LOOKS - 1) + [2]
+    assert not any(missing.lost(0) for _ in range(2 * LOOKS))

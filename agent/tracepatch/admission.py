@@ -12,6 +12,8 @@ from math import ceil
 from random import Random
 from time import perf_counter_ns
 
+from .missing import Missing
+
 
 class Admission:
     """Decides in the trigger, before a permit or a slot is looked for."""
@@ -27,7 +29,7 @@ class Admission:
         self._tokens: deque[int] | None = None if rate is None else deque([0] * tokens)
         self._count = tokens
         self._window_ns = 0 if rate is None else round(tokens / rate * 1e9)
-        self._missing = 0
+        self._missing = Missing()
 
     def admits(self, *, free: bool, now_ns: int | None = None) -> bool:
         """Return whether this task may become a candidate; one for which nothing is `free` uses up no token."""
@@ -51,9 +53,7 @@ class Admission:
         return True
 
     def make_up(self) -> None:
-        """Put back tokens that were taken when a signal handler raised, seen missing twice (agent thread)."""
+        """Put back tokens that were taken when a signal handler raised (agent thread)."""
         if self._tokens is not None:
-            missing = self._count - len(self._tokens)
-            if missing == self._missing:
-                self._tokens.extend([perf_counter_ns()] * missing)
-            self._missing = missing
+            lost = self._missing.lost(self._count - len(self._tokens))
+            self._tokens.extend([perf_counter_ns()] * lost)

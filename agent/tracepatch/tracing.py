@@ -27,6 +27,7 @@ from .codes import CodeTable, Scope
 from .cores import Core, core
 from .entries import Entries
 from .keeping import POSTPONED_BYTES, UNDECIDED, UNDECIDED_BYTES, Account, Candidate
+from .missing import Missing
 from .policy import DEFAULT, Policy
 from .probe import Probe
 from .recording import Recording, current
@@ -120,7 +121,8 @@ class _Trigger:
         self._entries = Entries(targets)
         self._tracing = tracing
         self._codes: CodeTable | None = None
-        self._missing = (0, 0)
+        self._missing_slots = Missing()
+        self._missing_permits = Missing()
 
     def aim(self, functions: Iterable[Function]) -> None:
         """Set the trigger on functions that it is not set on yet (agent thread, or the thread that imports)."""
@@ -210,16 +212,13 @@ class _Trigger:
         return begun
 
     def make_up(self, live: list[_Live]) -> None:
-        """Put back slots and permits that were taken when a signal handler raised, seen missing twice (agent thread)."""
+        """Put back slots and permits that were taken when a signal handler raised (agent thread)."""
         probe = self.probe
-        missing = (
-            probe.limits.concurrent - sum(item.slot for item in live) - len(probe.slots),
-            probe.count - probe.kept - sum(item.account is None for item in live) - len(probe.permits),
-        )
-        if missing == self._missing:
-            probe.slots.extend([None] * missing[0])
-            probe.permits.extend([None] * missing[1])
-        self._missing = missing
+        slots = probe.limits.concurrent - sum(item.slot for item in live) - len(probe.slots)
+        probe.slots.extend([None] * self._missing_slots.lost(slots))
+        undecided = sum(item.account is not None for item in live)
+        permits = probe.count - probe.kept - (len(live) - undecided) - len(probe.permits)
+        probe.permits.extend([None] * self._missing_permits.lost(permits))
         if probe.admission is not None:
             probe.admission.make_up()
 

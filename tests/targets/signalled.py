@@ -116,7 +116,9 @@ class Armed:
 
     def settle(self) -> bool:
         """Do what the agent's thread does every 100 ms; return whether nothing is recorded any more."""
-        for _ in range(3):
+        from tracepatch.missing import LOOKS
+
+        for _ in range(LOOKS + 1):
             self.bench.tracing.expire()
             traces = self.bench.traces()
         for trace in traces:
