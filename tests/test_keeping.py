@@ -12,7 +12,7 @@ import pytest
 
 from targets import kept
 from tracepatch.keeping import POSTPONED_BYTES, UNDECIDED
-from tracepatch_shared.errors import ConditionError, MessageError, NoRoom, UsageError
+from tracepatch_shared.errors import ConditionError, MessageError, NoRoom, Refused, UsageError
 from tracing_helpers import Bench, bench, names, outline
 
 
@@ -284,6 +284,8 @@ REFUSED: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "longer than the ceiling": ({"keep": "error and duration > 2h", "ttl_s": 9000}, NoRoom, "1h00m"),
     "sample": ({"sample": 0}, MessageError, "sample"),
     "rate": ({"rate": 0}, MessageError, "rate"),
+    "a secret": ({"keep": "arg.password == 1"}, Refused, "password is redacted"),
+    "no such argument": ({"keep": "arg.wat == 1"}, ConditionError, "did you mean what"),
     "infinite": ({"rate": float("inf")}, MessageError, "rate"),
 }
 

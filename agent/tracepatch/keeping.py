@@ -14,18 +14,22 @@ side as there are slots. One that ends when no permit is left is dropped.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tracepatch_shared.conditions import Expression
 from tracepatch_shared.records import CALL, RAISE, RESUME, RETURN, SUSPEND
 from tracepatch_shared.thresholds import measures, thresholds
 
+from .codes import argument_names
 from .conditions import Condition, ConditionFailed
 from .objects import Plan, class_module, mro_of, name_text, plan_of, qualname_of
 from .recording import Recording
 from .redaction import RedactionPolicy
 from .runners import Event, Node
 from .thawing import thawed
+
+if TYPE_CHECKING:
+    from .resolve import Resolution
 
 POSTPONED_BYTES = 1 << 20
 """Events of one candidate that wait unpacked weigh at most about this, about 2 500 calls."""
@@ -224,6 +228,23 @@ class Keep:
         if threshold is None or self._nearest is None:
             return None
         return {"measure": threshold.measure, "least": threshold.least, "value": self._nearest}
+
+
+def keep_of(expression: Expression | None, resolution: Resolution, redaction: RedactionPolicy) -> Keep | None:
+    """Return what decides for a probe, None where it keeps all.
+
+    Raises `ConditionError` for an argument that none of the functions has, where no further one can come, and `Refused`.
+    """
+    if expression is None:
+        return None
+    keep = Keep(expression, redaction)
+    functions = resolution.functions
+    if functions and not resolution.waits_for_import:
+        known = dict.fromkeys(name for function in functions for name in argument_names(function.code))
+        first = functions[0]
+        what = f"{first.module}:{first.name}" if len(functions) == 1 else f"the {len(functions)} functions"
+        expression.check_names(known, f"the arguments of {what}")
+    return keep
 
 
 def _last(events: Any) -> Iterable[Event]:

@@ -29,7 +29,6 @@ from tracepatch_shared.text import duration, size
 from .admission import Admission
 from .choosing import Choice, choice_from_wire, fitted
 from .keeping import NOTHING, Keep
-from .redaction import DEFAULT, RedactionPolicy
 
 MAX_TARGETS_GIVEN: Final = 20
 MAX_GLOBS: Final = 100
@@ -136,8 +135,6 @@ class Probe:
     """A live probe."""
 
     options: Options
-    redaction: RedactionPolicy = DEFAULT
-    """The process's: what a condition may not ask for."""
     packages: tuple[str, ...] = ()
     """What `start(packages=...)` named: application code for the scope of recording."""
     armed_at: float = field(default_factory=time.time)
@@ -175,7 +172,8 @@ class Probe:
         self.tag = options.tag
         self.live = options.live
         choice = options.choice
-        self.keep = None if choice.keep is None else Keep(choice.keep, self.redaction)
+        self.keep: Keep | None = None
+        """Decides which traces are kept; given by `Tracing.arm`."""
         self.admission = (
             None
             if choice.sample == 1 and choice.rate is None

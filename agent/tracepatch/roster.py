@@ -124,7 +124,7 @@ class Roster:
             more = len(resolution.refused) - 1
             raise NotTraceable(f"{name} cannot be traced: {why}" + (f" (and {more} more)" if more else ""))
         room.check(options.limits.total_bytes)
-        probe = Probe(options, redaction=self._tracing.policy.redaction, packages=self._packages)
+        probe = Probe(options, packages=self._packages)
         probe.matched_total = resolution.total
         probe.waits_for_import = bool(resolution.waits_for_import)
         self._make_live(probe, targets, resolution)

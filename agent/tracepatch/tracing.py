@@ -26,7 +26,7 @@ from .capture import Capturer
 from .codes import CodeTable, Scope
 from .cores import Core, core
 from .entries import Entries
-from .keeping import POSTPONED_BYTES, UNDECIDED, UNDECIDED_BYTES, Account, Candidate
+from .keeping import POSTPONED_BYTES, UNDECIDED, UNDECIDED_BYTES, Account, Candidate, keep_of
 from .missing import Missing
 from .policy import DEFAULT, Policy
 from .probe import Probe
@@ -288,6 +288,7 @@ class Tracing:
 
     def arm(self, probe: Probe, targets: list[Target], resolution: Resolution) -> None:
         """Set the triggers of a probe; raise a `TracepatchError`, nothing set, when that cannot be."""
+        probe.keep = keep_of(probe.options.choice.keep, resolution, self.policy.redaction)
         where = of_arguments(probe, resolution, self.policy.redaction)
         if not self._acquired:
             self.core.acquire()
