@@ -58,7 +58,9 @@ class FakeAgent:
         )
         self.threads = threads
         self.chooses = chooses
-        """Whether it knows the option, which came later than the others."""
+        """Whether it knows the options, which came later than the others."""
+        self.counts: dict[str, Any] = {}
+        """Counters that each probe begins with."""
         self.received: list[Message] = []
         self.received_at: list[float] = []
         self.probes: dict[str, Message] = {}
@@ -234,7 +236,7 @@ class FakeAgent:
             "probe_id": probe_id, "targets": probe["targets"], "operator": probe["operator"], "tag": probe["tag"],
             "detached": probe["lease_s"] is None, "armed_at": time.time(), "expires_in_s": probe["ttl_s"],
             "count": probe["count"], "seen": 0, "passed_over": 0, "kept": 0, "live": 0, "finished": 0, "held_bytes": 0,
-            "matched_total": 1, "errors": 0,
+            "matched_total": 1, "errors": 0, **self.counts,
         }  # fmt: skip
         matched = [{"function": "f", "module": "m", "file": "m.py", "line": 1, "kind": "function"}]
         self._send(

@@ -17,7 +17,11 @@ from ctl import COMMAND, ctl, environment, golden, terminal
 from processes import process, wait_for
 from stream_agent import StreamAgent, chain, checkout, wide
 from tracepatch_ctl import Trace
+from tracepatch_ctl.choice import Tally
+from tracepatch_ctl.events import Progress
+from tracepatch_ctl.reports import Nearest
 from tracepatch_ctl.store import SCHEMA, Store
+from tracepatch_ctl.view.words import standing
 
 
 @pytest.fixture
@@ -98,6 +102,74 @@ def test_an_agent_that_knows_no_conditions_is_disarmed(agent, env):
     assert request["probe"]["where"] == "user_id == 42"
     wait_for(
         lambda: [message["probe_ids"] for message in shop.of("disarm")] == [[request["probe"]["probe_id"]]]
+    )
+
+
+def test_what_chooses_among_tasks_reaches_the_agent(agent, env):
+    shop = agent(traces=1)
+    line = "--slower-than 500ms --errors --sample 1/10 --rate 30/m"
+    done = ctl("arm", "m:f", *line.split(), "--keep", "calls > 3", *shop.reach, env=env)
+    assert done.returncode == 0, done.stderr
+    (request,) = shop.of("arm")
+    probe = request["probe"]
+    assert probe["keep"] == "duration > 500ms and error and (calls > 3)"
+    assert (probe["sample"], probe["rate"]) == (10, 0.5)
+    assert "concurrent" not in probe["limits"]
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ("--keep duraton>5s", "did you mean duration?"),
+        ("--keep user_id==4", "an argument is arg.user_id"),
+        ("--errors --live", "--live shows a trace while it grows"),
+        ("--slower-than 2m --ttl 1m", "no task can take 2m00s within a --ttl of 60.00s"),
+        ("--sample 3", "write 1/N"),
+        ("--rate 5", "a number a second, as in 5/s"),
+        ("--keep returned==1 --no-args", "with --no-args no value is recorded"),
+    ],
+)
+def test_what_cannot_be_chosen_by_is_said_before_anybody_is_reached(agent, env, words, text):
+    shop = agent()
+    done = ctl("arm", "m:f", *words.split(), *shop.reach, env=env)
+    assert (done.returncode, shop.of("arm")) == (2, [])
+    assert text in done.stderr
+
+
+def test_an_agent_that_does_not_know_a_condition_is_disarmed_and_refuses(agent, env):
+    old, new = agent(traces=1, chooses=False), agent(traces=1)
+    done = ctl("arm", "m:f", "--errors", "--rate", "5/s", *old.reach, *new.reach, env=env)
+    assert done.returncode == 0
+    assert "refused: --keep and --rate are newer than its tracepatch: nothing is armed there" in done.stderr
+    assert len(re.findall(r"^trace ", done.stdout, re.M)) == 1
+    assert [message["probe_ids"] for message in old.of("disarm")] == [[old.of("arm")[0]["probe"]["probe_id"]]]
+    alone = ctl("arm", "m:f", "--errors", *agent(traces=1, chooses=False).reach, env=env)
+    assert (alone.returncode, alone.stdout) == (4, "")
+
+
+def test_what_became_of_the_others_and_what_to_try(agent, env):
+    nearest = {"measure": "duration", "least": True, "value": 0.48}
+    shop = agent()
+    shop.counts = {"seen": 812, "passed_over": 3, "not_kept": 769, "sampled_out": 40, "nearest": nearest}
+    done = ctl("arm", "m:f", "-n", "3", "--slower-than", "500ms", "--ttl", "600ms", *shop.reach, env=env)
+    assert done.returncode == 5
+    assert (
+        "0 of 3 kept, 812 seen, 3 passed over (--concurrent), 40 sampled out (--sample), 769 not kept: slowest 480 ms; "
+        "try --slower-than 400ms; "
+    ) in done.stderr
+    done = ctl("arm", "m:f", "--slower-than", "500ms", "--ttl", "600ms", "--json", *shop.reach, env=env)
+    end = json.loads(done.stdout.splitlines()[-1])
+    assert (end["not_kept"], end["nearest"], end["next"]) == (769, nearest, "--slower-than 400ms")
+    assert end["agents"][0]["nearest"] == nearest
+
+
+def test_the_live_line_says_what_is_not_kept():
+    progress = Progress(
+        asked=3, kept=1, seen=812, passed_over=40, live=2, agents=1, expires_in_s=12.0,
+        tally=Tally(not_kept=769, nearest=Nearest(measure="duration", least=True, value=0.48)),
+    )  # fmt: skip
+    assert standing(progress, 12.0) == (
+        "tracing 2, 12s left · 812 seen · 40 passed over (--concurrent) · 769 not kept: slowest 480 ms · 1 of 3 kept"
     )
 
 
