@@ -104,7 +104,7 @@ MASKS = [
     (r"\b(monitoring|profile)\b", "CORE"),
     (r" +\+\d+ inner calls?$| · \d+ inner calls? not shown$", ""),
     (r"\b\d+ calls?\b", "CALLS"),
-    (r"\b\d+ (seen|passed over)\b", r"NUMBER \1"),
+    (r"\b\d+ (seen|passed over|not kept)\b", r"NUMBER \1"),
     (r"\b\d+ (thread|task)s?\b", r"NUMBER \1s"),
     (r"127\.0\.0\.1:\d+", "ADDRESS"),
     (r"\b\d{2,7}\b", "NUMBER"),
