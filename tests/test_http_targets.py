@@ -142,6 +142,19 @@ def test_requests(framework: str, server: str, entry: str, env: dict[str, str]) 
             assert ask(port, "/stream") == 200
             assert time.perf_counter() - began >= STREAM_S
 
+        def several() -> None:
+            for path in ("/items/1", "/caught", "/missing"):
+                ask(port, path)
+            stream()
+            ask(port, "/broken")
+
+        (trace,) = traced(env, app, "http:*", "--slower-than", f"{STREAM_S * 900}ms", send=several)
+        assert trace["task"]["path"] == "/stream"
+        (trace,) = traced(env, app, "http:*", "--errors", send=several)
+        assert trace["task"]["path"] == "/broken"
+        (trace,) = traced(env, app, "http:*", "--keep", "http_status == 404", send=several)
+        assert trace["task"]["path"] == "/missing"
+
         (trace,) = traced(env, app, "http:GET /stream", send=stream)
         assert trace["duration_ns"] >= STREAM_S * 0.99e9
         pieces = next(node for node in nodes(trace) if node["function"].endswith("pieces"))
