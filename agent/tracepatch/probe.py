@@ -185,8 +185,10 @@ class Probe:
         self.slots: deque[None] = deque([None] * options.limits.concurrent)
         """As many entries as traces may begin to record now; put back when one ends."""
         self.seen = 0
-        self.others = 0
-        """Requests that no target of the probe matched."""
+        self.unmatched = 0
+        """Requests that no target of the probe names."""
+        self.throttled = 0
+        """Tasks that came while the budget of that second was used up."""
         self.passed_over = 0
         self.kept = 0  # counted by Tracing; `finished` is the agent thread's own count
         self.errors = 0
@@ -236,7 +238,6 @@ class Probe:
             "expires_in_s": round(max(0.0, self.expires_s - now_s), 3),
             "count": self.count,
             "seen": self.seen,
-            "others": self.others,
             "passed_over": self.passed_over,
             "kept": self.finished,
             "live": self.recording,
@@ -256,6 +257,8 @@ class Probe:
         admission = self.admission
         return {
             "sampled_out": 0 if admission is None else admission.sampled_out,
+            "throttled": self.throttled,
+            "unmatched": self.unmatched,
             "rate_limited": 0 if admission is None else admission.rate_limited,
             **(NOTHING if self.keep is None else self.keep.counters()),
         }

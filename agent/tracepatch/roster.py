@@ -69,6 +69,8 @@ class Tracing(Protocol):
     def after_fork_in_child(self) -> None: ...
     def tax(self) -> tuple[int, float]: ...
 
+    def over(self, budget: float) -> bool: ...
+
 
 Resolver = Callable[[Sequence[str]], "tuple[list[Any], Any]"]
 """Turns the texts of targets into targets and what they match now; raises `UsageError`."""
@@ -252,7 +254,7 @@ class Roster:
                 self.end(probe, "count")
             elif used >= probe.limits.total_bytes:
                 self.end(probe, "full")
-            elif others_share > probe.limits.budget:
+            elif self._tracing.over(probe.limits.budget):
                 self.end(probe, "budget")
 
     def tell_counters(self) -> None:

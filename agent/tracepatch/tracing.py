@@ -22,6 +22,7 @@ from tracepatch_shared.messages import CHUNK_BYTES
 from tracepatch_shared.targets import Target
 
 from . import standing
+from .budget import Tax
 from .capture import Capturer
 from .codes import CodeTable, Scope
 from .cores import Core, core
@@ -169,10 +170,13 @@ class _Trigger:
             if request is None:
                 return False
             if not self._entries.wants(request):
-                probe.others += 1
+                probe.unmatched += 1
                 return False
         probe.seen += 1
         if self.where is not None and not self.where.holds(code, frame, request):
+            return False
+        if tracing.used_up(probe.limits.budget):
+            probe.throttled += 1
             return False
         if probe.admission is not None and not probe.admission.admits(free=bool(probe.slots)):
             return False
@@ -265,7 +269,10 @@ class Tracing:
         self._triggers: dict[str, _Trigger] = {}
         self._pack: Callable[[list[Any]], bytes] | None = None
         self._spent_ns = 0.0
-        self._others = 0.0
+        self._tax = Tax()
+        self._rate = 0.0
+        """Events a second of others, as measured last."""
+        self._drained_ns = 0
         self._undecided_bytes = 0
         self._acquired = False
 
@@ -403,6 +410,8 @@ class Tracing:
 
     def drain(self) -> list[Piece]:
         """Return what the live traces have recorded since last time, packed; settles the core."""
+        if self._acquired:
+            self._charge(perf_counter_ns())
         pieces: list[Piece] = []
         unfinished = False
         self._undecided_bytes = 0
@@ -420,10 +429,19 @@ class Tracing:
             trigger.make_up([live for live in self.recordings.values() if live.probe is trigger.probe])
             self._bound(trigger.probe)
         if self._acquired:
-            rate = self.core.rate() if self.recordings else 0.0
-            self._others = rate * self.core.cost_ns()[1] / 1e9
+            if self.recordings:
+                self._rate = self.core.rate()
             self.core.settle()
         return pieces
+
+    def _charge(self, now_ns: int) -> None:
+        """Add to the tax what others have paid since the last time while anything recorded."""
+        since, self._drained_ns = self._drained_ns, now_ns
+        live_ns = 0
+        for recording in list(self.recordings):
+            live_ns += max(0, (recording.ended_ns or now_ns) - max(since, recording.started_ns))
+        paid_ns = min(live_ns, now_ns - since)
+        self._tax.add(paid_ns * self._rate * self.core.cost_ns()[1] / 1e9, now_ns)
 
     def _bound(self, probe: Probe) -> None:
         """Let the largest of a probe's candidates record no further calls where all together take half the room there is."""
@@ -542,8 +560,16 @@ class Tracing:
     # ---- the end ------------------------------------------------------------------------------------------------
 
     def tax(self) -> tuple[int, float]:
-        """Return nanoseconds spent on recording, and the part of one core that others pay now."""
-        return round(self._spent_ns), self._others
+        """Return nanoseconds spent on recording, and the part of one core that others have paid in this second."""
+        return round(self._spent_ns), self._tax.share
+
+    def over(self, budget: float) -> bool:
+        """Tell whether others pay more than this part of a core, and not only for a moment."""
+        return self._tax.passed(budget, perf_counter_ns())
+
+    def used_up(self, budget: float) -> bool:
+        """Tell whether no further candidate may begin in this second (any thread)."""
+        return self._tax.used_up(budget, perf_counter_ns())
 
     def release(self) -> dict[str, Any]:
         """Turn everything off and give it back; return what is still set (nothing, when `ok`)."""
@@ -557,7 +583,8 @@ class Tracing:
             self.core.watch_imports(None)
             self.core.release()
         self._spent_ns = 0.0
-        self._others = 0.0
+        self._tax = Tax()
+        self._rate = 0.0
         return self.core.clean()
 
     def after_fork_in_child(self) -> None:

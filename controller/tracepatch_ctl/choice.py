@@ -36,6 +36,10 @@ class Tally:
 
     sampled_out: int = 0
     rate_limited: int = 0
+    throttled: int = 0
+    """They came while the budget of that second was used up."""
+    unmatched: int = 0
+    """Requests that no `http:` target names; they are not among those seen."""
     not_kept: int = 0
     keep_errors: int = 0
     """Candidates on which the keep-condition failed; they are among those not kept."""
@@ -51,6 +55,8 @@ def tally(all_counters: Iterable[Counters | None]) -> Tally:
     return Tally(
         sampled_out=sum(one.sampled_out for one in found),
         rate_limited=sum(one.rate_limited for one in found),
+        throttled=sum(one.throttled for one in found),
+        unmatched=sum(one.unmatched for one in found),
         not_kept=sum(one.not_kept for one in found),
         keep_errors=sum(one.keep_errors for one in found),
         keep_error=next((one.keep_error for one in found if one.keep_error), None),

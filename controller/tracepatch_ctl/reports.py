@@ -115,6 +115,8 @@ class Counters:
     """Why the condition could not be evaluated on the first of these."""
     sampled_out: int = 0
     rate_limited: int = 0
+    throttled: int = 0
+    unmatched: int = 0
     not_kept: int = 0
     keep_errors: int = 0
     """Candidates on which the keep-condition failed."""
@@ -222,6 +224,8 @@ def counters_from_wire(wire: object) -> Counters:
         where_error=field(entry, "where_error", str, None),
         sampled_out=_natural(entry, "sampled_out"),
         rate_limited=_natural(entry, "rate_limited"),
+        throttled=_natural(entry, "throttled"),
+        unmatched=_natural(entry, "unmatched"),
         not_kept=_natural(entry, "not_kept"),
         keep_errors=_natural(entry, "keep_errors"),
         keep_error=field(entry, "keep_error", str, None),

@@ -127,6 +127,9 @@ class FakeTracing:
     def tax(self) -> tuple[int, float]:
         return 1000, self.share
 
+    def over(self, budget: float) -> bool:
+        return self.share > budget
+
     # ---- what a traced application would do
 
     def begin(self) -> str | None:

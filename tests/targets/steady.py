@@ -19,6 +19,10 @@ def work(count: int) -> int:
     return total
 
 
+def slow() -> None:
+    time.sleep(0.2)
+
+
 def hang() -> None:
     leaf(1)
     while True:

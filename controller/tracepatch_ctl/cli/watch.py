@@ -239,6 +239,6 @@ def _counts(progress: Progress) -> tuple[int, ...]:
         progress.passed_over,
         progress.where_false,
         progress.where_errors,
-        counts.sampled_out + counts.rate_limited + counts.not_kept,
+        counts.sampled_out + counts.rate_limited + counts.throttled + counts.unmatched + counts.not_kept,
     )
     return (progress.kept, progress.seen, *left_out, progress.live, progress.agents)

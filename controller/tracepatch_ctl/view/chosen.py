@@ -25,6 +25,10 @@ def left_out(counts: Tally) -> Iterator[str]:
         yield f"{counts.sampled_out} sampled out (--sample)"
     if counts.rate_limited:
         yield f"{counts.rate_limited} over the rate (--rate)"
+    if counts.throttled:
+        yield f"{counts.throttled} over the budget of others (--budget)"
+    if counts.unmatched:
+        yield f"{counts.unmatched} other requests"
     if counts.not_kept:
         yield not_kept(counts.not_kept, counts.nearest)
     if counts.keep_errors:
