@@ -57,6 +57,10 @@ class Unwinding:
         self._before.pop(frame_id, None)
         self._again.discard(frame_id)
 
+    def handles(self, frame_id: int) -> bool:
+        """Tell whether a handler of the frame runs, so that its instructions are told."""
+        return frame_id in self._before
+
     def unwinds(self, frame_id: int) -> bool:
         """Tell whether an exception was on its way out of the frame when it was told of last."""
         return frame_id in self.raised or frame_id in self._again
@@ -72,7 +76,8 @@ class Unwinding:
 
     def resumed(self, frame: FrameType) -> None:
         """Something may be thrown into the frame: a handler shows by the next line."""
-        self.caught.pop(id(frame), None)
+        if not self.handles(id(frame)):  # else the handler may raise again what it has in hand
+            self.caught.pop(id(frame), None)
         frame.f_trace_lines = True
 
     def event(self, recording: Recording, frame: FrameType, event: str, value: Any) -> None:
