@@ -13,6 +13,7 @@ import os
 import sys
 import sysconfig
 from collections.abc import Callable, Iterable, Sequence
+from dis import opmap
 from fnmatch import fnmatchcase
 from inspect import (
     CO_ASYNC_GENERATOR,
@@ -29,6 +30,7 @@ from typing import Final
 import tracepatch_shared
 from tracepatch_shared import records
 
+from . import pyversion
 from .response import tell_of
 
 HIDDEN: Final = 0
@@ -75,6 +77,12 @@ SERVES_OTHERS: Final = frozenset((("concurrent.futures.thread", "_worker"),))
 """What threads run that took the Context of whoever started them along (3.14 can be told to), and that serve others."""
 
 
+_YIELD_VALUE = opmap["YIELD_VALUE"]
+_RESUMED = 3
+_AFTER_YIELD = 1
+"""The bits of RESUME's argument that say what it resumes, and what they are behind a `yield`."""
+
+
 def argument_names(code: CodeType) -> tuple[str, ...]:
     """Return the names of a function's arguments, `*args` and `**kwargs` among them."""
     flags = code.co_flags
@@ -100,6 +108,7 @@ class Entry:
         "flags",
         "hand_off",
         "harmless_for",
+        "items",
         "library",
         "module",
         "naming",
@@ -123,6 +132,7 @@ class Entry:
         flags = code.co_flags
         self.suspends = bool(flags & SUSPENDS)
         self.coroutine = bool(flags & COROUTINE)
+        self.items = items(code) if flags & CO_ASYNC_GENERATOR else None
         self.arguments = argument_names(code)
         self.flags = (
             (records.FLAG_LIBRARY if action == LIBRARY else 0)
@@ -161,6 +171,17 @@ class Entry:
         self.opcodes: bytes = b""
         self.first = -1
         self.cells = False
+
+
+def items(code: CodeType) -> frozenset[int]:
+    """Return the instructions at which an asynchronous generator yields an item; at all others it awaits."""
+    opcodes = code.co_code
+    yields = {at for at in range(0, len(opcodes), 2) if opcodes[at] == _YIELD_VALUE}
+    if (
+        pyversion.RESUME_OPCODE
+    ):  # what follows says what it goes on with; before, an `await` is another instruction
+        yields = {at for at in yields if opcodes[at + 3] & _RESUMED == _AFTER_YIELD}
+    return frozenset(yields)
 
 
 class Scope:

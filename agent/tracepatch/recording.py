@@ -66,7 +66,7 @@ class Recording(Runners):
         "_arguments", "_body", "_capturer", "_codes", "_emit", "_look_at", "_max_bytes", "_max_calls", "_suspensions",
         "_wake", "_weight_seen", "delegates", "done", "ended_ns", "full", "known", "limits", "local", "on_end",
         "on_hand_off", "on_send", "option", "outer", "packed_bytes", "reason", "response", "root_node", "sent",
-        "started_at_ns", "started_ns", "status", "straight", "threads", "unstarted",
+        "started_at_ns", "started_ns", "status", "straight", "threads", "unstarted", "woken",
     )  # fmt: skip
 
     def __init__(
@@ -117,6 +117,8 @@ class Recording(Runners):
         """Neither another recording nor a limit asks for more than the straight path."""
         self.delegates: list[int] = []
         """A traced generator's: frames that yielded last, each to the next by `yield from`."""
+        self.woken: list[int] = []
+        """A traced generator's: those of them by way of which something was thrown in."""
         self._max_calls = limits.max_calls
         self._max_bytes = limits.max_bytes
         self._codes = codes
@@ -256,10 +258,10 @@ class Recording(Runners):
             self.finish()
         return node
 
-    def suspend(self, frame_id: int) -> bool:
+    def suspend(self, frame_id: int, at: int = -1) -> bool:
         outer = self.outer
         if outer is not None and not outer.done:
-            outer.suspend(frame_id)
+            outer.suspend(frame_id, at)
         self._suspensions += 2  # and its resumption: a trace may yield for ever without a call
         if self._suspensions >= WAKE_CALLS:
             self._suspensions = 0
@@ -268,7 +270,7 @@ class Recording(Runners):
                 # What is open is followed to its end, but its yields and suspensions have no bound of their own.
                 self.end(TRIPPED, "max_bytes")
                 return False
-        return super().suspend(frame_id)
+        return super().suspend(frame_id, at)
 
     def resume(self, frame_id: int) -> None:
         outer = self.outer

@@ -5,10 +5,11 @@ that runs there. A runner begins at a driver boundary: the first traced frame on
 coroutine that starts under a caller that is neither a coroutine nor a generator (an event loop, `send()`, an eager
 task; not an `await`). It leaves when its root yields and comes back when its root is resumed or thrown into.
 
-Below a root, coroutines nest strictly, so their own suspensions need no attention; a generator takes its part of the
-stack with it when it yields and puts it back when it is resumed, on whichever runner is current then. A node is found
-by the identity of its frame, never by name or code. No exit event can be relied on: a frame whose identity comes again
-is dead, and an exit that does not match the top closes what lies above as lost.
+Below a root, coroutines nest strictly, so their own suspensions need no attention, nor does an asynchronous generator's
+`await`; a generator takes its part of the stack with it when it yields an item and puts it back when it is resumed, on
+whichever runner is current then. A node is found by the identity of its frame, never by name or code. No exit event can
+be relied on: a frame whose identity comes again is dead, and an exit that does not match the top closes what lies above
+as lost.
 
 This module knows no interpreter: every core feeds it (START, RETURN or UNWIND, YIELD, RESUME or THROW; frame; thread),
 and anything with `f_back` and `f_code` will do for a frame, so that a list of events can be replayed.
@@ -24,7 +25,7 @@ from __future__ import annotations
 
 from _thread import get_native_id
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from inspect import CO_ASYNC_GENERATOR
 from time import perf_counter_ns
 from types import CodeType
@@ -59,6 +60,10 @@ class Node:
     """What a generator that has yielded took off its stack: itself and all above it."""
     holder: Node | None = None
     """The generator that took this node with it."""
+    roams = False
+    """It has once yielded an item to another: it is no runner's root, even where it is alone on a stack."""
+    delegate = False
+    """The root, a generator, waited for its items when something was thrown in there."""
 
     def __init__(self, entry: Entry, frame_id: int, runner: Runner) -> None:
         self.entry = entry
@@ -223,23 +228,26 @@ class Runners:
             self._visit_ends(runner)
         return node
 
-    def suspend(self, frame_id: int) -> bool:
-        """A frame has yielded; return whether that suspended a runner."""
+    def suspend(self, frame_id: int, at: int = -1) -> bool:
+        """A frame has yielded, at this instruction; return whether that suspended a runner."""
         node = self.open.get(frame_id)
         if node is None or node.saved is not None:
             return False
         runner = node.runner
         stack = runner.stack
-        if (stack and stack[0] is node) or (runner.thrown and node.entry.coroutine):
-            if runner.running:
-                self._step_out(runner)
-                if runner.shown:
-                    self.events.append((SUSPEND, runner, self._clock()))
+        entry = node.entry
+        # An asynchronous generator that awaits stays where it is; one that is visited goes with its visitor.
+        awaits = entry.coroutine or (
+            entry.items is not None and at not in entry.items and runner.visited is not node
+        )
+        if (stack and stack[0] is node and not node.roams) or (runner.thrown and awaits):
+            self._wait(runner)
             return True
-        if node.entry.coroutine:
+        if awaits:
             return False
-        for index in range(len(stack) - 1, 0, -1):
+        for index in range(len(stack) - 1, -1, -1):
             if stack[index] is node:
+                node.roams = True
                 node.saved = stack[index:]
                 del stack[index:]
                 for item in node.saved:
@@ -249,6 +257,9 @@ class Runners:
                 if runner.visited is node:
                     self._visit_ends(runner)
                 break
+        if runner.thrown and node.delegate:
+            self._wait(runner)
+            return True
         return False
 
     def resume(self, frame_id: int) -> None:
@@ -270,6 +281,19 @@ class Runners:
             self._reenter(node)
         elif node.holder is not None:
             self._reenter(node.holder)
+
+    def resume_inside(self, delegates: Sequence[int]) -> None:
+        """Something is thrown into the root, a generator, by way of what it delegates to; the innermost frame is first."""
+        runner = self.root
+        if runner is None or runner.running:
+            return
+        self._continue(runner, None)
+        for frame_id in reversed(delegates):
+            node = self.open.get(frame_id)
+            if node is not None:
+                node.delegate = True
+                if node.saved is not None:
+                    self._reenter(node)
 
     def thrown_into(self, frame: Frame, entry_of: Callable[[Any], Entry]) -> bool:
         """Something is thrown into a frame that goes on; return whether that woke a runner up which has no node of it.
@@ -312,8 +336,11 @@ class Runners:
             self.events.append((RESUME, runner, self._clock()))
 
     def _visit_ends(self, runner: Runner) -> None:
-        """The runner waits on; where it is its own task that was cancelled, the next frame outwards wakes it up."""
+        """The runner waits on."""
         runner.visited = None
+        self._wait(runner)
+
+    def _wait(self, runner: Runner) -> None:
         if runner.running:
             self._step_out(runner)
             if runner.shown:

@@ -85,9 +85,9 @@ def _ignored_resume(original: Any) -> Any:
 
 @_fault("a yield is ignored", "suspend")
 def _ignored_yield(original: Any) -> Any:
-    def suspend(self: Any, frame_id: int) -> Any:
+    def suspend(self: Any, frame_id: int, at: int = -1) -> Any:
         node = self.open.get(frame_id)
-        return False if node is not None and not node.entry.coroutine else original(self, frame_id)
+        return False if node is not None and not node.entry.coroutine else original(self, frame_id, at)
 
     return suspend
 
@@ -111,9 +111,9 @@ def _ignored_unwind(original: Any) -> Any:
 
 @_fault("one stack for all tasks", "suspend")
 def _shared_stack(original: Any) -> Any:
-    def suspend(self: Any, frame_id: int) -> Any:
+    def suspend(self: Any, frame_id: int, at: int = -1) -> Any:
         node = self.open.get(frame_id)
-        return True if node is not None and node.entry.coroutine else original(self, frame_id)
+        return True if node is not None and node.entry.coroutine else original(self, frame_id, at)
 
     return suspend
 

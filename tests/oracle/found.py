@@ -700,4 +700,285 @@ FOUND: dict[str, Program] = {
             }
         ],
     },
+    "a wait inside a handler does not make it forget": {
+        "scope": "application",
+        "eager": False,
+        "functions": [
+            {
+                "name": "c0",
+                "kind": "coroutine",
+                "style": "bare",
+                "signature": 0,
+                "value": 0,
+                "body": [{"op": "sleep", "times": 1}],
+            },
+            {
+                "name": "root1",
+                "kind": "coroutine",
+                "style": "wrapped",
+                "signature": 0,
+                "value": 0,
+                "body": [{"op": "async_with", "name": "N3", "a": 0, "b": 0, "body": []}],
+            },
+        ],
+        "managers": [
+            {
+                "name": "N0",
+                "kind": "async_manager",
+                "enter": [],
+                "exit": [{"op": "await", "name": "c0", "a": 0, "b": 0}],
+                "swallows": False,
+            },
+            {
+                "name": "N3",
+                "kind": "async_manager",
+                "enter": [
+                    {
+                        "op": "async_with",
+                        "name": "N0",
+                        "a": 0,
+                        "b": 0,
+                        "body": [{"op": "raise", "error": "Rude", "when": 0}],
+                    }
+                ],
+                "exit": [],
+                "swallows": False,
+            },
+        ],
+        "jobs": [
+            {"name": "job3", "body": [{"op": "root", "name": "root1", "kind": "coroutine", "steps": 5}]}
+        ],
+    },
+    "an asynchronous generator is cancelled and gives its next item": {
+        "scope": "application",
+        "eager": False,
+        "functions": [
+            {
+                "name": "g0",
+                "kind": "generator",
+                "style": "bare",
+                "signature": 0,
+                "value": 0,
+                "body": [{"op": "yield", "value": 0}],
+            },
+            {"name": "c0", "kind": "coroutine", "style": "bare", "signature": 0, "value": 0, "body": []},
+            {
+                "name": "a0",
+                "kind": "async_generator",
+                "style": "bare",
+                "signature": 0,
+                "value": 0,
+                "body": [
+                    {"op": "task", "name": "c0", "a": 0, "b": 0, "body": [], "end": "cancel_await"},
+                    {"op": "yield", "value": 0},
+                ],
+            },
+            {
+                "name": "root1",
+                "kind": "coroutine",
+                "style": "wrapped",
+                "signature": 0,
+                "value": 0,
+                "body": [
+                    {
+                        "op": "async_for",
+                        "name": "a0",
+                        "a": 0,
+                        "b": 0,
+                        "body": [
+                            {
+                                "op": "open",
+                                "name": "g0",
+                                "a": 0,
+                                "b": 0,
+                                "steps": ["next"],
+                                "body": [{"op": "await", "name": "c0", "a": 0, "b": 0}],
+                                "end": "cycle",
+                            }
+                        ],
+                        "leaves": False,
+                    }
+                ],
+            },
+        ],
+        "managers": [],
+        "jobs": [
+            {"name": "job0", "body": [{"op": "root", "name": "root1", "kind": "coroutine", "steps": 3}]}
+        ],
+    },
+    "asynchronous generators in one another are cancelled one after the other": {
+        "scope": "application",
+        "eager": False,
+        "functions": [
+            {"name": "c0", "kind": "coroutine", "style": "bare", "signature": 0, "value": 0, "body": []},
+            {
+                "name": "f1",
+                "kind": "async_generator",
+                "style": "bare",
+                "signature": 0,
+                "value": 0,
+                "body": [
+                    {"op": "task", "name": "c0", "a": 0, "b": 0, "body": [], "end": "cancel_await"},
+                    {"op": "recurse"},
+                    {"op": "yield", "value": 0},
+                    {"op": "sleep", "times": 1},
+                ],
+            },
+            {
+                "name": "root0",
+                "kind": "coroutine",
+                "style": "wrapped",
+                "signature": 0,
+                "value": 0,
+                "body": [{"op": "async_list", "name": "f1", "a": 2, "b": 0}],
+            },
+        ],
+        "managers": [],
+        "jobs": [
+            {"name": "job0", "body": [{"op": "root", "name": "root0", "kind": "coroutine", "steps": 5}]}
+        ],
+    },
+    "a traced generator is closed from the inside out and goes on calling": {
+        "scope": "application",
+        "eager": False,
+        "functions": [
+            {"name": "s0", "kind": "sync", "style": "bare", "signature": 0, "value": 0, "body": []},
+            {
+                "name": "g0",
+                "kind": "generator",
+                "style": "bare",
+                "signature": 0,
+                "value": 0,
+                "body": [{"op": "yield", "value": 0}],
+            },
+            {
+                "name": "f4",
+                "kind": "generator",
+                "style": "bare",
+                "signature": 0,
+                "value": 0,
+                "body": [
+                    {
+                        "op": "finally",
+                        "body": [{"op": "yield", "value": 0}],
+                        "final": [
+                            {
+                                "op": "open",
+                                "name": "g0",
+                                "a": 0,
+                                "b": 0,
+                                "steps": ["next"],
+                                "body": [{"op": "call", "name": "s0", "a": 0, "b": 0}],
+                                "end": "drop",
+                            }
+                        ],
+                    }
+                ],
+            },
+            {
+                "name": "root0",
+                "kind": "generator",
+                "style": "wrapped",
+                "signature": 0,
+                "value": 0,
+                "body": [
+                    {"op": "yield", "value": 0},
+                    {"op": "yield", "value": 0},
+                    {"op": "yield", "value": 0},
+                    {"op": "yield", "value": 0},
+                    {"op": "delegate", "name": "f4", "a": 0, "b": 0},
+                ],
+            },
+        ],
+        "managers": [],
+        "jobs": [
+            {"name": "job3", "body": [{"op": "root", "name": "root0", "kind": "generator", "steps": 5}]}
+        ],
+    },
+    "a generator that refused to be closed dies below another": {
+        "scope": "application",
+        "eager": False,
+        "functions": [
+            {"name": "s0", "kind": "sync", "style": "wrapped", "signature": 0, "value": 0, "body": []},
+            {
+                "name": "c0",
+                "kind": "coroutine",
+                "style": "bare",
+                "signature": 0,
+                "value": 0,
+                "body": [{"op": "sleep", "times": 1}, {"op": "sleep", "times": 1}],
+            },
+            {
+                "name": "a0",
+                "kind": "async_generator",
+                "style": "bare",
+                "signature": 0,
+                "value": 0,
+                "body": [
+                    {
+                        "op": "try",
+                        "body": [{"op": "yield", "value": 0}],
+                        "catches": "BaseException",
+                        "handler": [{"op": "call", "name": "s0", "a": 0, "b": 0}],
+                        "again": False,
+                    },
+                    {"op": "yield", "value": 0},
+                ],
+            },
+            {
+                "name": "f3",
+                "kind": "coroutine",
+                "style": "bare",
+                "signature": 0,
+                "value": 0,
+                "body": [
+                    {
+                        "op": "async_for",
+                        "name": "a0",
+                        "a": 0,
+                        "b": 0,
+                        "body": [
+                            {
+                                "op": "async_for",
+                                "name": "a0",
+                                "a": 0,
+                                "b": 0,
+                                "body": [{"op": "await", "name": "c0", "a": 0, "b": 0}],
+                                "leaves": False,
+                            }
+                        ],
+                        "leaves": False,
+                    }
+                ],
+            },
+            {
+                "name": "root1",
+                "kind": "coroutine",
+                "style": "wrapped",
+                "signature": 0,
+                "value": 0,
+                "body": [
+                    {"op": "sleep", "times": 1},
+                    {"op": "wait_for", "name": "f3", "a": 0, "b": 0, "ticks": 1},
+                ],
+            },
+        ],
+        "managers": [],
+        "jobs": [
+            {
+                "name": "job1",
+                "body": [
+                    {
+                        "op": "task",
+                        "name": "c0",
+                        "a": 0,
+                        "b": 0,
+                        "body": [{"op": "sleep", "times": 1}],
+                        "end": "cancel_await",
+                    },
+                    {"op": "root", "name": "root1", "kind": "coroutine", "steps": 0},
+                ],
+            }
+        ],
+    },
 }

@@ -457,7 +457,7 @@ class MonitoringCore:
         except BaseException as error:  # noqa: BLE001 - contained
             self._contain(error, recording)
 
-    def _on_yield(self, _code: CodeType, _offset: int, _value: object) -> None:
+    def _on_yield(self, _code: CodeType, offset: int, _value: object) -> None:
         recording = current.get()
         if recording is None or recording.done:
             return
@@ -465,7 +465,7 @@ class MonitoringCore:
             frame = _getframe(1)
             # What yields here runs: a generator that was parked at this address is dead.
             self._parking.reused(id(frame))
-            self._parking.yielded(recording, frame, suspended=recording.suspend(id(frame)))
+            self._parking.yielded(recording, frame, suspended=recording.suspend(id(frame), offset))
         except BaseException as error:  # noqa: BLE001 - contained
             self._contain(error, recording)
 
@@ -474,7 +474,7 @@ class MonitoringCore:
         try:
             frame_id = id(_getframe(1))
             if frame_id in self._parking.parked:
-                recording = self._parking.unpark(frame_id)
+                recording = self._parking.unpark(frame_id, frame_id)
             self._taken(frame_id, recording)
             if recording is not None and not recording.done:
                 recording.resume(frame_id)
@@ -498,7 +498,7 @@ class MonitoringCore:
                 self._taken(frame_id, recording)
                 return
             if root in self._parking.parked:
-                recording = self._parking.unpark(root)
+                recording = self._parking.unpark(root, frame_id)
             self._taken(frame_id, recording)
             if recording is not None and not recording.done:
                 recording.resume(frame_id)

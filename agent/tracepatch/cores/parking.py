@@ -26,7 +26,7 @@ class Parking:
         self.parked: dict[int, Recording] = {}
         """By the frames of their roots."""
         self._inner: dict[int, int] = {}
-        """Frames that a parked root delegates to, and the root's."""
+        """Frames that a parked root delegates to, and the root's; of one root the innermost is first."""
 
     def root_of(self, frame_id: int) -> int:
         """Return the frame of the parked root that this one is part of, itself where it is part of none."""
@@ -38,25 +38,33 @@ class Parking:
         if root is None or root.entry.coroutine or not root.entry.suspends:
             return
         inner = recording.delegates
-        if suspended and root.frame_id == id(frame):
+        frame_id = id(frame)
+        answers = frame_id in recording.woken and root.frame_id != frame_id
+        if suspended and (answers or root.frame_id == frame_id):
             # The Context is its caller's again.
             self.parked[root.frame_id] = recording
-            for delegate in inner:
+            outwards = recording.woken[recording.woken.index(frame_id) :] if answers else inner
+            for delegate in outwards:
                 self._inner[delegate] = root.frame_id
             inner.clear()
+            recording.woken.clear()
             recording.restore()
         elif _delegates(frame.f_back):
-            inner.append(id(frame))
+            inner.append(frame_id)
         else:
             inner.clear()
 
-    def unpark(self, root: int) -> Recording | None:
-        """The root goes on: return its trace, which is current again unless it is done."""
+    def unpark(self, root: int, frame_id: int) -> Recording | None:
+        """The root, or what it delegates to, goes on with this frame: return its trace, current again unless it is done."""
         recording = self.parked.pop(root, None)
-        for delegate in [inner for inner, outer in self._inner.items() if outer == root]:
+        inner = [delegate for delegate, outer in self._inner.items() if outer == root]
+        for delegate in inner:
             self._inner.pop(delegate, None)
         if recording is not None and not recording.done:
             recording.go_on()
+            if frame_id in inner:
+                recording.woken[:] = inner[inner.index(frame_id) :]
+                recording.resume_inside(recording.woken)
         return recording
 
     def reused(self, frame_id: int) -> None:

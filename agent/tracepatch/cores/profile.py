@@ -628,7 +628,7 @@ class ProfileCore:
             and self._yields(opcodes, at)
             and (value is not None or not self._unwinding.unwinds(frame_id))
         ):
-            stepped_out = recording.suspend(frame_id)
+            stepped_out = recording.suspend(frame_id, at)
             self._parking.yielded(recording, frame, suspended=stepped_out)
             if stepped_out and not recording.runs_here():
                 self._suspended(recording)
@@ -693,7 +693,7 @@ class ProfileCore:
         ):
             self._parking.reused(id(frame))
             return recording
-        return self._parking.unpark(root_id)
+        return self._parking.unpark(root_id, id(frame))
 
     # ---- cost and fork ------------------------------------------------------------------------------------------
 
