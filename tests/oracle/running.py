@@ -14,6 +14,7 @@ import threading
 import time
 import types
 import warnings
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -52,6 +53,7 @@ class Run:
         globals_of_programs: dict[str, Any] = {
             "E": self.log.append, "N": itertools.count(1).__next__, "F": fuel.__next__, "X": sys.exc_info,
             "G": {}, "A": {}, "S": [], "SA": [], "T": [], "B": [], "POOL": _pool, "COLLECT": gc.collect,
+            "WEAK": weakref.ref, "PAUSE": time.sleep,
             "EVENTS": [], "NEVER": None,
         }  # fmt: skip
         vars(module).update(globals_of_programs)

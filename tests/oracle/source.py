@@ -349,7 +349,16 @@ class _Source:
             )
         elif end == "cycle":
             self.add(f"C = [G.pop({number})]", "C.append(C)", "E(('did', c, 'collected'))")
-            self.add(f"E(('drop', c, {number}))", "del C", "COLLECT()", "E(('got', c))")
+            self.add(f"E(('drop', c, {number}))", "W = WEAK(C[0])", "del C")
+            # The collector does nothing while it runs in another thread.
+            self.add(
+                "for _ in range(200):",
+                "    COLLECT()",
+                "    if W() is None:",
+                "        break",
+                "    PAUSE(1e-3)",
+            )
+            self.add("E(('got', c))")
         self.level -= 1
 
     def do_take(self, statement: Statement) -> None:
