@@ -438,3 +438,28 @@ def test_a_runner_that_leaves_its_thread_just_now_is_not_lost(monkeypatch: pytes
     monkeypatch.delitem(sys.modules, "greenlet", raising=False)
     leaving: Any = SimpleNamespace(current={1: SimpleNamespace(stack=[])})
     assert not core().lost(leaving)
+
+
+def test_a_generator_that_a_bystander_began_is_not_the_dead_one_of_its_address(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One that yields while it is closed, and that nobody has any more, ends unseen."""
+    monkeypatch.setattr(sys, "unraisablehook", str)  # "generator ignored GeneratorExit"
+    others: list[Iterator[int]] = []
+
+    def begin(address: int) -> Iterator[int]:
+        for _ in range(1000):
+            others.append(uneven.refuses_to_be_closed())
+            next(others[-1])
+            if id(others[-1].gi_frame) == address:  # type: ignore[attr-defined]
+                return others[-1]
+        pytest.skip("something else got the address")
+
+    with bench() as made:
+        made.arm("targets.uneven:takes_from_a_stranger", scope={"only": ["targets.uneven"]})
+        assert uneven.takes_from_a_stranger(begin) == [2]
+        trace = made.trace()
+    (dead,) = named(trace, "refuses_to_be_closed")
+    assert dead.state in ("open", "lost")
+    leaves = {node.args["value"]: node.parent for node in named(trace, "leaf")}
+    assert leaves == {"first": dead.id, "last": trace.roots[0].id}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import contextvars
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -130,3 +132,19 @@ def takes(items: Iterator[Any]) -> list[Any]:
     taken = list(items)
     leaf("after")
     return taken
+
+
+def refuses_to_be_closed() -> Iterator[int]:
+    leaf("first")
+    with contextlib.suppress(GeneratorExit):
+        yield 1
+    yield 2
+    leaf("last")
+
+
+def takes_from_a_stranger(begin: Callable[[int], Iterator[int]]) -> list[int]:
+    mine = refuses_to_be_closed()
+    next(mine)
+    address = id(mine.gi_frame)  # type: ignore[attr-defined]
+    del mine
+    return list(contextvars.Context().run(begin, address))

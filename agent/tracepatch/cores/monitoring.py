@@ -459,12 +459,15 @@ class MonitoringCore:
 
     def _on_yield(self, _code: CodeType, offset: int, _value: object) -> None:
         recording = current.get()
-        if recording is None or recording.done:
-            return
         try:
             frame = _getframe(1)
+            if recording is None or recording.done:
+                self._taken(id(frame), None)  # it began here, unseen: whoever had its address before is dead
+                return
             # What yields here runs: a generator that was parked at this address is dead.
             self._parking.reused(id(frame))
+            if len(self._live) > 1:
+                self._taken(id(frame), recording)
             self._parking.yielded(recording, frame, suspended=recording.suspend(id(frame), offset))
         except BaseException as error:  # noqa: BLE001 - contained
             self._contain(error, recording)
