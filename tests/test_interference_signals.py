@@ -18,7 +18,7 @@ SIGNALS = int(os.environ.get("TRACEPATCH_SIGNALS", "500"))
 """For each way of tracing."""
 
 
-@pytest.mark.parametrize("way", ["armed", "block"])
+@pytest.mark.parametrize("way", ["armed", "block", "decorated"])
 def test_exceptions_of_signal_handlers_pass(way: str) -> None:
     seed = int.from_bytes(os.urandom(2), "little")
     command = [sys.executable, "-W", "ignore", str(TARGETS / "signalled.py"), way, str(SIGNALS), str(seed)]

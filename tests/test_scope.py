@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import inspect
 import io
 import json
 import logging
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -20,6 +22,8 @@ import pytest
 
 import tracepatch.scope as scope_module
 from streams import Stream
+from tracepatch.cores import core
+from tracepatch.recording import current
 from tracepatch.scope import TraceNode, trace
 from tracepatch_shared import VERSION
 from tracepatch_shared import records as r
@@ -620,3 +624,116 @@ def test_real_nothing_stays_behind():
     assert sys.getprofile() is None
     if hasattr(sys, "monitoring"):
         assert "tracepatch" not in [sys.monitoring.get_tool(tool) for tool in range(6)]
+
+
+# ---- signal handlers that raise at a block's ends ---------------------------------------------------------------
+
+
+class Limit(Exception):
+    """What a job queue's signal handler raises."""
+
+
+def cut(monkeypatch, name, *, at_end):
+    """Have a method of `trace` raise as it is entered, or as it returns, the next time that it is called."""
+    method = getattr(trace, name)
+
+    def cuts(*args, **kwargs):
+        monkeypatch.undo()
+        if at_end:
+            method(*args, **kwargs)
+        raise Limit
+
+    monkeypatch.setattr(trace, name, cuts)
+
+
+def nothing_records():
+    clean = core().clean()
+    return "blocks" not in clean and not clean["events"] and not clean["hooks"] and sys.gettrace() is None
+
+
+def by_with(made):
+    with made:
+        leaf(1)
+
+
+def by_async_with(made):
+    async def block():
+        async with made:
+            leaf(1)
+
+    asyncio.run(block())
+
+
+def by_call(made):
+    made(leaf)(1)
+
+
+def by_generator(made):
+    list(made(counter)(3))
+
+
+def counter(count):
+    for number in range(count):
+        yield leaf(number)
+
+
+@pytest.mark.parametrize("way", [by_with, by_async_with, by_call, by_generator])
+@pytest.mark.parametrize(
+    ("name", "at_end"), [("_begin", False), ("_begin", True), ("_end", False), ("_end", True)]
+)
+def test_a_block_that_a_signal_handler_cuts_off_is_ended(monkeypatch, way, name, at_end):
+    made = trace(cache=False)
+    cut(monkeypatch, name, at_end=at_end)
+    with contextlib.suppress(Limit):  # let go of at once: the traceback's frames hold a call's recording
+        way(made)
+        pytest.fail("it did not pass")
+    assert nothing_records()
+    assert current.get() is None
+    way(made)
+    assert made.call_count > 0
+    assert nothing_records()
+
+
+def test_a_block_within_one_that_is_cut_off_leaves_that_alone(monkeypatch):
+    made = trace(cache=False)
+    with trace(cache=False) as outer:
+        with made:
+            cut(monkeypatch, "_end", at_end=False)
+            with pytest.raises(Limit):
+                by_with(made)
+            leaf(2)
+        leaf(3)
+    assert made.call_count >= 2
+    assert [node.args for node in outer.roots if node.name == "leaf"][-1] == "n=3"
+    assert nothing_records()
+
+
+def test_the_ends_of_a_block_called_by_hand():
+    made = trace(cache=False)
+    made.__enter__()
+    leaf(1)
+    made.__exit__(None, None, None)
+    assert made.call_count == 1
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(made)
+        leaf(1)
+        leaf(2)
+    assert made.call_count >= 2
+    assert nothing_records()
+
+
+def test_a_soft_time_limit_passes_while_a_trace_is_saved(monkeypatch):
+    def handler(_number, _frame):
+        raise TimeoutError("soft limit")
+
+    def save(*_arguments):
+        signal.raise_signal(signal.SIGALRM)
+
+    monkeypatch.setattr(scope_module.cache_folder, "save", save)
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        with pytest.raises(TimeoutError, match="soft limit"):
+            by_with(trace())
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert nothing_records()

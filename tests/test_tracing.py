@@ -297,11 +297,11 @@ def test_a_debugger_is_left_alone() -> None:
         threading.settrace(debugger)
         try:
             with bench() as other, pytest.raises(Conflict, match="debugger"):
-                core().release()
+                core().release(made.tracing)
                 try:
                     other.arm("targets.kinds:plain")
                 finally:
-                    core().acquire()
+                    core().acquire(made.tracing)
         finally:
             threading.settrace(None)  # type: ignore[arg-type]
 

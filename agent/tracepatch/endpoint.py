@@ -26,6 +26,7 @@ import zmq
 from tracepatch_shared.errors import TracepatchError
 from tracepatch_shared.messages import MAX_REQUEST_BYTES
 
+from .containment import of_handler
 from .identity import Identity
 
 MAX_PATH_BYTES = 107 if sys.platform == "linux" else 103
@@ -84,8 +85,12 @@ class Waker:
         self._woken = True
         try:
             os.write(self._writer, b"\0")
-        except OSError:  # full: a byte is there already; closed by the application: nothing left to wake
-            return
+        except (
+            OSError
+        ) as error:  # full: a byte is there already; closed by the application: nothing left to wake
+            if of_handler(error):
+                self._woken = False
+                raise  # a TimeoutError is one
 
     def clear(self) -> None:
         """Take what was written; before looking at what the wakers wanted, or one could be missed."""

@@ -53,21 +53,20 @@ class LocalRecording:
         Raise `Conflict`, nothing changed, when another tool prevents it.
         """
         frame = host or self._caller()
-        self._core.acquire()
         try:
+            self._core.acquire(self)
             self._core.begin_inside(self._recording, frame)
             self._token = current.set(self._recording)
         except BaseException:
             self._recording.restore()
             self._recording.end(records.TRIPPED, "interrupted")
             self._core.end_inside(self._recording, frame)
-            self._core.release()
+            self._core.release(self)
             raise
 
     def stop(self) -> None:
-        """Record nothing more; idempotent."""
-        token, self._token = self._token, None
-        if token is None:
+        """Record nothing more; idempotent, also after a signal handler has raised in the middle of it."""
+        if self._token is None:
             return
         recording = self._recording
         try:
@@ -77,13 +76,14 @@ class LocalRecording:
                 while before is not None and before.done:
                     before = before.outer
                 current.set(before)
-        finally:  # a signal handler may raise anywhere here
+        finally:
             try:
                 recording.end(records.TRIPPED if recording.full else records.COMPLETE, recording.reason)
                 self._core.end_inside(recording, self._caller())
             finally:
                 recording.end(records.TRIPPED, "interrupted")
-                self._core.release()
+                self._core.release(self)
+        self._token = None
 
     def pause(self) -> None:
         """Let go of the Context: a generator that records itself hands out an item."""

@@ -11,7 +11,8 @@ import json
 import logging
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator
+import weakref
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextvars import ContextVar
 from datetime import datetime
 from pathlib import Path
@@ -25,7 +26,8 @@ from tracepatch_shared.limits import Capture, Limits
 
 from . import cache as cache_folder
 from .calltree import NOTHING, Result, TraceNode, json_lines, lines
-from .containment import ours
+from .containment import of_handler, ours
+from .leaving import Coming, Leave, Stay
 from .wrapping import FunctionT, wrapped
 
 if TYPE_CHECKING:
@@ -86,6 +88,7 @@ class trace:  # noqa: N801 - the name that users write
             "threads": threads,
         }
         self._entered = 0
+        self._coming: Coming | None = None
         self._recording: LocalRecording | None = None
         self._began = 0.0
         self._timestamp: str | None = None
@@ -96,19 +99,36 @@ class trace:  # noqa: N801 - the name that users write
         self._begin()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._end()
-
     async def __aenter__(self) -> trace:
         self._begin()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._end()
+    if TYPE_CHECKING:
+
+        def __exit__(
+            self,
+            kind: type[BaseException] | None,
+            error: BaseException | None,
+            traceback: TracebackType | None,
+        ) -> None: ...
+
+        def __aexit__(
+            self,
+            kind: type[BaseException] | None,
+            error: BaseException | None,
+            traceback: TracebackType | None,
+        ) -> Awaitable[None]: ...
+
+    else:
+
+        @Leave
+        def __exit__(stay, self, *_exception):  # noqa: N805 - see `Leave`
+            self._end(stay)
+
+        @Leave
+        def __aexit__(stay, self, *_exception):  # noqa: N805
+            self._end(stay)  # now: when it is awaited, the statement holds nothing any more
+            return _nothing()
 
     def __call__(self, function: FunctionT) -> FunctionT:
         """Return `function` with a recording of its own for each call."""
@@ -161,18 +181,26 @@ class trace:  # noqa: N801 - the name that users write
     # ---- one recording ------------------------------------------------------------------------------------------
 
     def _begin(self, host: FrameType | None = None) -> None:
-        """Start to record below `host`, by default the innermost frame that is not ours."""
+        """Start to record below `host`, by default the innermost frame that is not ours.
+
+        Signals are looked at after calls and at the beginnings of functions: between lines without any nothing can raise.
+        """
+        coming, self._coming = self._coming, None
+        stay = None
+        if coming is not None and coming[1]() is not None:
+            watched = weakref.ref(coming[1](), self._dropped)
+            stay = coming[0]
+            stay.watched = watched
         self._entered += 1
         if self._entered > 1:
             return  # entered again, from inside or from another task: the recording that runs goes on
-        self._result = None
-        self._cache_path = None
-        self._timestamp = datetime.now().isoformat()
+        recording = self._recording = self._result = self._cache_path = None
         try:
+            self._timestamp = datetime.now().isoformat()
             local_recording, current = _recorder()
             outer = current.get()
-            current.set(None)  # our own work is no part of a block around this one
             try:
+                current.set(None)  # our own work is no part of a block around this one
                 limits, capture = self._bounds()
             finally:
                 current.set(outer)
@@ -189,12 +217,19 @@ class trace:  # noqa: N801 - the name that users write
         except Conflict as conflict:
             _say_once(f"trace() records nothing: {conflict}")
         except BaseException as error:  # contained: the block runs on untraced
-            if not ours(error):
-                self._entered -= 1  # a signal handler's: the block does not begin
+            if not ours(error):  # a signal handler's: the block does not begin
+                if recording is not None:
+                    recording.stop()
+                self._entered -= 1
+                if stay is not None:
+                    stay.watched = None
                 raise
             _say_once("trace() records nothing because of an error of tracepatch", with_traceback=True)
 
-    def _end(self) -> None:
+    def _end(self, stay: Stay | None = None) -> None:
+        """One stay is over; with the last one, so is the recording."""
+        if stay is not None:
+            stay.watched = None
         self._entered -= 1
         recording = self._recording
         if self._entered or recording is None:
@@ -203,8 +238,8 @@ class trace:  # noqa: N801 - the name that users write
             recording.stop()
             _, current = _recorder()
             outer = current.get()
-            current.set(None)
             try:
+                current.set(None)
                 self._result = self._read(recording)
                 self._recording = None
                 self._save()
@@ -216,6 +251,10 @@ class trace:  # noqa: N801 - the name that users write
                 raise
             self._recording = None
             _say_once("trace() lost a trace because of an error of tracepatch", with_traceback=True)
+
+    def _dropped(self, _watched: object) -> None:
+        """Nobody will call `__exit__` (see `leaving`); runs where it was dropped, and what is raised here is lost."""
+        self._end()
 
     def _bounds(self) -> tuple[Limits, Capture]:
         options = self._options
@@ -267,15 +306,17 @@ class trace:  # noqa: N801 - the name that users write
             self._cache_path = cache_folder.save(
                 self._options["cache_dir"], self._options["label"], self._pieces()
             )
-        except OSError:
+        except OSError as error:
+            if of_handler(error):
+                raise  # a TimeoutError is one
             return  # read-only, full, no working directory: the trace is still in memory
 
     # ---- as a decorator -----------------------------------------------------------------------------------------
 
     def _enter_call(self, host: FrameType) -> _Call:
-        fresh = trace(**self._options)
-        fresh._begin(host)
-        return _Call(self, fresh)
+        call = _Call(self, trace(**self._options))
+        call.begin(host)
+        return call
 
     def _adopt(self, other: trace) -> None:
         """Show what a call of the decorated function has recorded."""
@@ -284,17 +325,24 @@ class trace:  # noqa: N801 - the name that users write
 
 
 class _Call:
-    """One call of a decorated function; `recording` may be nil (see `trace._begin`)."""
+    """One call of a decorated function; its frame holds this, and drops it when it could not be ended (see `leaving`)."""
 
-    __slots__ = ("_fresh", "_owner", "_recording")
+    __slots__ = ("__weakref__", "_fresh", "_owner", "_recording", "_stay")
 
     def __init__(self, owner: trace, fresh: trace) -> None:
         self._owner = owner
         self._fresh = fresh
-        self._recording = fresh._recording
+        self._stay = Stay()
+        self._recording: LocalRecording | None = None
+        """Nil also when it cannot be recorded (see `trace._begin`)."""
+
+    def begin(self, host: FrameType) -> None:
+        self._fresh._coming = (self._stay, weakref.ref(self))
+        self._fresh._begin(host)
+        self._recording = self._fresh._recording
 
     def end(self) -> None:
-        self._fresh._end()
+        self._fresh._end(self._stay)
         self._owner._adopt(self._fresh)
 
     def pause(self) -> None:
@@ -304,6 +352,10 @@ class _Call:
     def resume(self) -> None:
         if self._recording is not None:
             self._recording.resume()
+
+
+async def _nothing() -> None:
+    pass
 
 
 @functools.cache

@@ -298,7 +298,7 @@ class Tracing:
         probe.keep = keep_of(probe.options.choice.keep, resolution, self.policy.redaction)
         where = of_arguments(probe, resolution, self.policy.redaction)
         if not self._acquired:
-            self.core.acquire()
+            self.core.acquire(self)
             self._acquired = True
         self.core.cost_ns()
         trigger = _Trigger(self, probe, targets, waits=resolution.waits_for_import, where=where)
@@ -581,7 +581,7 @@ class Tracing:
         if self._acquired:
             self._acquired = False
             self.core.watch_imports(None)
-            self.core.release()
+            self.core.release(self)
         self._spent_ns = 0.0
         self._tax = Tax()
         self._rate = 0.0

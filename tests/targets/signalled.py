@@ -2,7 +2,7 @@
 
     python signalled.py WAY SIGNALS SEED
 
-WAY is `armed` or `block`. Prints one JSON object. A process of its own, because test runners use SIGALRM themselves.
+WAY is `armed`, `block` or `decorated`. Prints one JSON object. A process of its own, because test runners use SIGALRM themselves.
 The collector is off: an exception that a handler raises inside a collector callback is lost by CPython, traced or not.
 """
 
@@ -114,6 +114,9 @@ class Armed:
     def block(self) -> AbstractContextManager[Any]:
         return nullcontext()
 
+    def calls_of(self, work: Any) -> Any:
+        return work
+
     def settle(self) -> bool:
         """Do what the agent's thread does every 100 ms; return whether nothing is recorded any more."""
         from tracepatch.missing import LOOKS
@@ -147,6 +150,9 @@ class Block:
         self._trace = tracepatch.trace(cache=False, capture="safe")
         return self._trace
 
+    def calls_of(self, work: Any) -> Any:
+        return work
+
     def settle(self) -> bool:
         self.statuses["interrupted" if self._trace.was_limited else "complete"] += 1
         self.calls += self._trace.call_count
@@ -155,7 +161,19 @@ class Block:
     def end(self) -> bool:
         from tracepatch.cores import core
 
-        return bool(core().clean()["ok"])
+        clean = core().clean()
+        return bool(clean["ok"]) and "blocks" not in clean
+
+
+class Decorated(Block):
+    """`@trace()` on what is called in each turn."""
+
+    def block(self) -> AbstractContextManager[Any]:
+        super().block()
+        return nullcontext()
+
+    def calls_of(self, work: Any) -> Any:
+        return self._trace(work)
 
 
 def turn(
@@ -164,15 +182,16 @@ def turn(
     """Have one exception raised at a random moment; return what became of it."""
     before = len(alarm.raised)
     block = way.block()
+    work = way.calls_of(work)
     sender = threading.Thread(target=_interrupt, args=(threading.get_ident(), after_s)) if interrupt else None
     outcome = "swallowed"
     try:
         try:
+            if sender is None:
+                signal.setitimer(signal.ITIMER_REAL, after_s)
+            else:  # as from a terminal, or from another process
+                sender.start()
             with block:
-                if sender is None:
-                    signal.setitimer(signal.ITIMER_REAL, after_s)
-                else:  # as from a terminal, or from another process
-                    sender.start()
                 work(alarm, before)
             awaits(alarm, before)
         except BaseException as error:
@@ -194,11 +213,11 @@ def main(way_name: str, signals: int, seed: int) -> None:
     alarm = Alarm()
     signal.signal(signal.SIGALRM, alarm)
     signal.signal(signal.SIGINT, alarm)
-    make: Any = {"armed": Armed, "block": Block}[way_name]
+    make: Any = {"armed": Armed, "block": Block, "decorated": Decorated}[way_name]
     way = make()
     outcome: Counter[str] = Counter()
     with way.block():  # loads what it needs
-        brief(alarm, 0)
+        way.calls_of(brief)(alarm, 0)
     way.settle()
     way.end()
     way = make()
@@ -208,8 +227,7 @@ def main(way_name: str, signals: int, seed: int) -> None:
             statuses, calls = way.statuses, way.calls
             way = make()
             way.statuses, way.calls = statuses, calls
-        # A `with` statement whose `__enter__` or `__exit__` was cut short cannot know: blocks are hit inside only.
-        work = brief if number % 2 and way_name == "armed" else hot
+        work = brief if number % 2 else hot
         after_s = chance.uniform(1e-6, MOST_S if work is hot else MOST_BRIEF_S)
         outcome[turn(way, alarm, work, after_s, interrupt=number % 5 == 4)] += 1
         if not way.settle():

@@ -35,11 +35,11 @@ class Core(Protocol):
     def reason(self) -> str:
         """Why this core and no better one, and what that means here; empty when it is the best there is."""
 
-    def acquire(self) -> None:
-        """Occupy what tracing needs (counted); raise `Conflict` when another tool has it."""
+    def acquire(self, user: object) -> None:
+        """Occupy what tracing needs, for this user too; raise `Conflict` when another tool has it."""
 
-    def release(self) -> None:
-        """Give back what the last `acquire` took."""
+    def release(self, user: object) -> None:
+        """Give it back when this was the last user; idempotent."""
 
     def aim(self, function: Function, trigger: Trigger) -> None:
         """Have `trigger` called whenever the function begins."""

@@ -60,7 +60,7 @@ class MonitoringCore:
 
     def __init__(self) -> None:
         self._tool = -1
-        self._users = 0
+        self._users: set[object] = set()
         self._gate: dict[str, object] = {}
         self._on = False
         self._live: set[Recording] = set()
@@ -79,12 +79,12 @@ class MonitoringCore:
 
     # ---- tool id ------------------------------------------------------------------------------------------------
 
-    def acquire(self) -> None:
+    def acquire(self, user: object) -> None:
         me = object()
         gate = self._gate
         try:
             self._wait(me)  # the agent's thread and blocks of `trace()` on any other may come together
-            if self._users == 0:
+            if not self._users:
                 self._tool = self._occupy()
                 register = monitoring.register_callback
                 register(self._tool, events.PY_START, self._on_start)
@@ -94,9 +94,9 @@ class MonitoringCore:
                 register(self._tool, events.PY_RESUME, self._on_resume)
                 register(self._tool, events.PY_THROW, self._on_throw)
                 register(self._tool, events.LINE, self._on_line)
-            self._users += 1
+            self._users.add(user)
         except BaseException:
-            if self._users == 0 and _NAME in map(monitoring.get_tool, range(6)):
+            if not self._users and _NAME in map(monitoring.get_tool, range(6)):
                 self._tool = self._occupy()
                 self._all_off()
             raise
@@ -104,13 +104,13 @@ class MonitoringCore:
             if gate and gate["turn"] is me:
                 del gate["turn"]
 
-    def release(self) -> None:
+    def release(self, user: object) -> None:
         me = object()
         gate = self._gate
         try:
             self._wait(me)
-            self._users = max(0, self._users - 1)
-            if self._users == 0 and self._tool >= 0:
+            self._users.discard(user)
+            if not self._users and self._tool >= 0:
                 try:
                     self._all_off()
                 except BaseException:  # a signal handler's: nothing of ours may stay for that
@@ -136,7 +136,9 @@ class MonitoringCore:
             if taken[tool] is None:
                 try:
                     monitoring.use_tool_id(tool, _NAME)
-                except ValueError:
+                except ValueError as error:
+                    if not ours(error):
+                        raise  # a signal handler's
                     continue  # another thread was faster
                 return tool
         names = ", ".join(str(monitoring.get_tool(tool)) for tool in sorted(_PREFERRED))
@@ -175,7 +177,7 @@ class MonitoringCore:
                 "hooks": 0,
                 "hooked_threads": 0,
                 "ok": not self._aimed,
-                "blocks": self._users,
+                "blocks": len(self._users),
             }
         mine = [tool for tool in range(6) if monitoring.get_tool(tool) == _NAME]
         set_now = sum(monitoring.get_events(tool) for tool in mine)
@@ -577,7 +579,7 @@ class MonitoringCore:
         self._rooted = False
         self._count_heeded()
         self._loaded = None
-        self._users = 0
+        self._users.clear()
         if self._tool >= 0:
             self._all_off()
 

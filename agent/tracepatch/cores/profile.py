@@ -61,7 +61,7 @@ class ProfileCore:
     name = "profile"
 
     def __init__(self) -> None:
-        self._users = 0
+        self._users: set[object] = set()
         self._live: set[Recording] = set()
         self._outermost: dict[Recording, int] = {}
         """id of the frame below all others where a recording began, where there may be greenlets."""
@@ -94,16 +94,16 @@ class ProfileCore:
 
     # ---- what is occupied ---------------------------------------------------------------------------------------
 
-    def acquire(self) -> None:
-        if self._users == 0:
+    def acquire(self, user: object) -> None:
+        if not self._users:
             other = threading_gettrace()
             if other is not None:
                 raise Conflict(f"{_described(other)} uses the interpreter's trace hook: end it first")
-        self._users += 1
+        self._users.add(user)
 
-    def release(self) -> None:
-        self._users = max(0, self._users - 1)
-        if self._users == 0:
+    def release(self, user: object) -> None:
+        self._users.discard(user)
+        if not self._users:
             self._remove_all()
 
     def _remove_all(self) -> None:
@@ -123,7 +123,7 @@ class ProfileCore:
                 "hooks": 0,
                 "hooked_threads": 0,
                 "ok": not self._targets,
-                "blocks": self._users,
+                "blocks": len(self._users),
             }
         until_s = perf_counter() + PASS_S
         while self._carrying() and perf_counter() < until_s:
@@ -710,7 +710,7 @@ class ProfileCore:
             recording.done = True
         self._live.clear()
         self._loaded = None
-        self._users = 0
+        self._users.clear()
         self._handles.clear()
         self._hooked.clear()
         if gettrace() is self._call_hook:
