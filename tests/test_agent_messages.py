@@ -377,3 +377,19 @@ def test_full_ends_the_probe_and_keeps_what_is_there(runtime_dir) -> None:
         held = peer.ask("collect", probe_ids=None, trace_ids=None)["traces"]
         assert len(held) == ended["counters"]["finished"]
         assert peer.arm("bbbbbbbb", limits={"total_bytes": 100_000})["code"] in {"no-room", None}
+
+
+def test_hello_is_answered_while_the_end_of_a_probe_takes_its_time(runtime_dir) -> None:
+    with talk(runtime_dir) as (program, peer):
+        peer.arm("aaaaaaaa")
+        program.tell("break behind")
+        program.expect("broken")
+        peer.say("disarm", id=1001, probe_ids=["aaaaaaaa"], operator="x", everybody=False)
+        peer.say("status", id=1002)
+        assert peer.ask("hello")["probes"] == 0
+        assert peer.ask("hello")["type"] == "hello"
+        assert not [event for event in peer.events if event.get("re") in (1001, 1002)]
+        program.tell("mend")
+        program.expect("mended")
+        assert peer.event("disarmed")["ended"][0]["probe_id"] == "aaaaaaaa"
+        assert peer.event("status")["re"] == 1002

@@ -18,6 +18,7 @@ from targets import kinds
 from tracepatch.cores import core
 from tracepatch.recording import current
 from tracepatch_shared.errors import Conflict
+from tracepatch_shared.tree import TraceReader
 from tracing_helpers import bench, names, outline
 
 
@@ -356,3 +357,32 @@ def test_bytes_that_are_packed_in_several_batches_count_once() -> None:
         assert 0 <= sum(len(piece.data) for piece in pieces) - recording.packed_bytes < 300  # the END record
     finally:
         del holder.many
+
+
+def test_packing_that_takes_too_long_goes_on_next_time_with_the_next_trace() -> None:
+    def some() -> None:
+        for _ in range(600):
+            kinds.leaf(1)
+
+    holder: Any = kinds
+    holder.some = some
+    try:
+        with bench() as made:
+            made.arm("targets.kinds:some", count=2)
+            for _ in range(2):
+                kinds.some()  # type: ignore[attr-defined]
+            assert made.tracing.behind
+            rounds = []
+            while made.tracing.behind:
+                rounds.append(made.tracing.drain(0.0))
+        turns = [piece.trace_id for pieces in rounds for piece in pieces]
+        assert len(rounds) > 10, "one batch in each"
+        assert turns[0] != turns[1], "they take turns"
+        assert {piece.end for pieces in rounds[-2:] for piece in pieces} == {("complete", None)}
+        whole = {trace_id: TraceReader() for trace_id in turns}
+        for pieces in rounds:
+            for piece in pieces:
+                whole[piece.trace_id].feed(piece.data)
+        assert [reader.trace.calls for reader in whole.values()] == [601, 601]
+    finally:
+        del holder.some

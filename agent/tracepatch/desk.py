@@ -91,6 +91,14 @@ class Desk:
             self._post.answer(sender, reply, now_s)
         self._post.heard(sender, now_s)
 
+    @staticmethod
+    def is_hello(frames: list[bytes]) -> bool:
+        """Tell whether a message asks for nothing but an answer."""
+        try:
+            return len(frames) == 1 and unpack(frames[0], max_bytes=MAX_REQUEST_BYTES)["type"] == "hello"
+        except MessageError:
+            return False
+
     def agent(self) -> dict[str, Any]:
         """Return AGENT."""
         return {

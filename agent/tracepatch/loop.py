@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 from tracepatch_shared import VERSION
@@ -21,7 +22,7 @@ from tracepatch_shared.messages import FLUSH_S
 from . import containment, journal, spool
 from .config import Config
 from .desk import Desk
-from .endpoint import Endpoint, Unreachable, Waker, default_folder
+from .endpoint import REQUESTS_AT_ONCE, Endpoint, Unreachable, Waker, default_folder
 from .held import Held
 from .identity import Identity
 from .post import Post
@@ -67,6 +68,8 @@ class Loop:
         self._closing: str | None = None
         self._again_s: float | None = None
         self._recording = False
+        self._waiting: list[tuple[bytes, list[bytes]]] = []
+        """Requests that came while a probe's end was being packed."""
         self._held = Held()
         self._post = Post(self.endpoint)
         self._roster = Roster(
@@ -77,6 +80,7 @@ class Loop:
             resolver=resolver,
             packages=config.packages,
             clock=clock,
+            between=self._answer_hellos,
         )
         self._desk = Desk(
             identity=self.identity,
@@ -167,13 +171,14 @@ class Loop:
     def _turn(self) -> None:
         """Wait for something to do, and do it."""
         self._report()
-        asked = self.endpoint.poll(self._timeout_s())
+        asked = self.endpoint.poll(0 if self._waiting else self._timeout_s())
         self._waker.clear()
         self._roster.expire()
         self._roster.drain()
         self._roster.settle()
-        if asked:
-            for sender, frames in self.endpoint.requests():
+        if asked or self._waiting:
+            waiting, self._waiting = self._waiting, []
+            for sender, frames in chain(waiting, self.endpoint.requests() if asked else ()):
                 # Before each message: one that waited while the process was stopped, or while this thread did not get
                 # the GIL between two messages, must not revive a lease that is over.
                 self._roster.expire()
@@ -181,6 +186,15 @@ class Loop:
         self._send()
         self._write_down_early()
         self._roster.tell_counters()
+
+    def _answer_hellos(self) -> None:
+        """Say that there is somebody, while a probe's end takes its time; all else that is asked waits for it."""
+        if len(self._waiting) < REQUESTS_AT_ONCE and self.endpoint.poll(0):
+            for sender, frames in self.endpoint.requests():
+                if self._desk.is_hello(frames):
+                    self._desk.answer(sender, frames, self._clock())
+                else:
+                    self._waiting.append((sender, frames))
 
     def _report(self) -> None:
         """Disarm everything after an exception of ours, wherever it was, and say so once."""

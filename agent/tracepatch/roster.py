@@ -28,6 +28,10 @@ from .policy import Policy
 from .post import Post
 from .probe import Options, Probe, sentence
 
+PACK_S = 0.05
+"""How long the agent packs before it looks whether somebody asks: where threads record flat out, packing has no end, and an
+agent that has not answered within a second counts as silent."""
+
 MAX_PROBES = 32
 """Probes in one process at a time."""
 
@@ -58,7 +62,9 @@ class Tracing(Protocol):
     def arm(self, probe: Probe, targets: list[Any], resolution: Any) -> None: ...
     def disarm(self, probe: Probe) -> None: ...
     def stand(self) -> None: ...
-    def drain(self) -> list[Any]: ...
+    def drain(self, within_s: float) -> list[Any]: ...
+    @property
+    def behind(self) -> bool: ...
     @property
     def live(self) -> int: ...
     @property
@@ -89,7 +95,9 @@ class Roster:
         packages: tuple[str, ...] = (),
         clock: Callable[[], float] = time.monotonic,
         folder: str,
+        between: Callable[[], None] = lambda: None,
     ) -> None:
+        """`between` is called again and again while something takes long."""
         self.probes: dict[str, Probe] = {}
         self.broken: str | None = None
         """Why nothing can be armed any more: taking tracing back failed."""
@@ -100,6 +108,7 @@ class Roster:
         self._packages = packages
         self._clock = clock
         self._folder = folder
+        self._between = between
         self._look_s = 0.0
         self._told: dict[str, tuple[float, tuple[int, ...]]] = {}
         self._ended: deque[tuple[str, str]] = deque(maxlen=REMEMBERED)
@@ -219,9 +228,9 @@ class Roster:
             self._tracing.expire(time.perf_counter_ns())
 
     def drain(self) -> None:
-        """Take over what the recorders packed, and hand it on."""
+        """Take over what the recorders packed, and hand it on; what takes longer than `PACK_S` comes next time."""
         now_s = self._clock()
-        for piece in self._tracing.drain():
+        for piece in self._tracing.drain(PACK_S):
             probe: Probe = piece.probe
             trace = self._held.traces.get(piece.trace_id)
             if trace is None:
@@ -236,6 +245,13 @@ class Roster:
                 probe.finished += 1
             if probe.receiver is not None:
                 self._post.deliver(trace, probe.receiver, now_s)
+
+    def _drain_ended(self) -> None:
+        """Take over the traces that have ended, to their ends."""
+        self.drain()
+        while self._tracing.behind:
+            self._between()
+            self.drain()
 
     def stand(self) -> None:
         """Let the traces that record say where they stand, and take that over."""
@@ -303,7 +319,7 @@ class Roster:
         try:
             self._tracing.trip(probe, reason)
             self._tracing.disarm(probe)
-            self.drain()
+            self._drain_ended()
             spent_ns, _ = self._tracing.tax()
         except Exception as error:  # noqa: BLE001 - agent thread: reported once, and release() takes all back
             containment.note(error)

@@ -12,7 +12,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from time import perf_counter_ns
+from math import inf
+from time import perf_counter, perf_counter_ns
 from types import CodeType, FrameType, ModuleType
 from typing import Any
 
@@ -48,6 +49,8 @@ LEFT_S = 0.01
 EVENTS_AT_ONCE = 2_000
 """Events of one trace that one `drain` packs while that goes on: an application may record faster than they are packed,
 and the agent has to answer in between."""
+BATCH = 200
+"""Events that are packed between two looks at the clock."""
 
 
 @dataclass(frozen=True)
@@ -268,6 +271,7 @@ class Tracing:
         self.identity = identity or {}
         self._triggers: dict[str, _Trigger] = {}
         self._pack: Callable[[list[Any]], bytes] | None = None
+        self._first = 0
         self._spent_ns = 0.0
         self._tax = Tax()
         self._rate = 0.0
@@ -351,6 +355,11 @@ class Tracing:
         return len(self.recordings) + bool(self._acquired and self.core.settle())
 
     @property
+    def behind(self) -> bool:
+        """Traces have ended and are not packed to their end."""
+        return any(recording.done for recording in list(self.recordings))
+
+    @property
     def held_bytes(self) -> int:
         """Bytes that wait to be packed, estimated, and packed ones that wait for a decision."""
         live = list(self.recordings.items())
@@ -408,21 +417,32 @@ class Tracing:
         for live in self.recordings.values():
             live.watch.asked = live.account is None
 
-    def drain(self) -> list[Piece]:
-        """Return what the live traces have recorded since last time, packed; settles the core."""
+    def drain(self, within_s: float = inf) -> list[Piece]:
+        """Return what the live traces have recorded since last time, packed; settles the core.
+
+        Where time runs out before the end of a trace, the trace after it is the next call's first, and the rest waits.
+        """
         if self._acquired:
             self._charge(perf_counter_ns())
         pieces: list[Piece] = []
         unfinished = False
         self._undecided_bytes = 0
-        for recording, live in list(self.recordings.items()):
-            if live.account is not None and not self._decided(recording, live):
+        until_s = perf_counter() + within_s
+        waiting = list(self.recordings.items())
+        first = self._first % max(1, len(waiting))
+        self._first = 0
+        for place, (recording, live) in enumerate(waiting[first:] + waiting[:first]):
+            if live.account is not None and not self._decided(recording, live, until_s):
                 unfinished = unfinished or recording.held_bytes > POSTPONED_BYTES
-                continue
-            pieces.extend(live.withheld)
-            live.withheld.clear()
-            pieces.extend(self._drain(recording, live))
-            unfinished = unfinished or bool(recording.events)
+            else:
+                pieces.extend(live.withheld)
+                live.withheld.clear()
+                pieces.extend(self._drain(recording, live, until_s))
+                unfinished = unfinished or bool(recording.events)
+            if perf_counter() >= until_s:
+                self._first = first + place + 1
+                unfinished = unfinished or place + 1 < len(waiting)
+                break
         if unfinished:
             self.wake()
         for trigger in self._triggers.values():
@@ -457,7 +477,7 @@ class Tracing:
             if going_on:
                 max(going_on, key=sizes.__getitem__).fill("total_bytes")
 
-    def _decided(self, recording: Recording, live: _Live) -> bool:
+    def _decided(self, recording: Recording, live: _Live, until_s: float) -> bool:
         """Return whether a candidate is kept; drop it where it is not, or let it wait for its end."""
         assert isinstance(recording, Candidate)
         probe, account = live.probe, live.account
@@ -465,7 +485,7 @@ class Tracing:
         assert probe.keep is not None
         if not recording.done:
             if recording.held_bytes > POSTPONED_BYTES:
-                live.withheld.extend(self._drain(recording, live))
+                live.withheld.extend(self._drain(recording, live, until_s))
             return False
         account.look(recording, list(recording.events))
         if probe.keep.decides(account.names(recording), permitted=bool(probe.permits)):
@@ -481,19 +501,21 @@ class Tracing:
         recording.forget()
         return False
 
-    def _drain(self, recording: Recording, live: _Live) -> Iterator[Piece]:
+    def _drain(self, recording: Recording, live: _Live, until_s: float) -> Iterator[Piece]:
         if self._pack is None:
             self._pack = packer()
         pack = self._pack
         chunk = bytearray()
         counted = 0
+        most = EVENTS_AT_ONCE
         if not live.announced:
             live.announced = True
             chunk += pack(live.writer.head(self._head(recording, live)))
         while True:
             done = recording.done  # before the events are taken: nothing is appended after it is set
-            batch = _taken(recording, EVENTS_AT_ONCE)
-            enough = not done or not recording.events
+            batch = _taken(recording, BATCH)
+            most -= len(batch)
+            enough = not recording.events or (most <= 0 and not done) or perf_counter() >= until_s
             self._spent_ns += len(batch) * self.core.cost_ns()[0]
             if live.account is not None:
                 live.account.look(recording, batch)
@@ -501,7 +523,7 @@ class Tracing:
                 chunk += pack(record)
             recording.packed(len(chunk) - counted)
             counted = len(chunk)
-            ends = done and not recording.events
+            ends = done and not recording.events and live.account is None  # a candidate is decided first
             if not done and not recording.events and live.watch.due(quiet=not batch):
                 chunk += pack(self._lines(recording, live))
             if ends:

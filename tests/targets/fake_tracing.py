@@ -91,7 +91,11 @@ class FakeTracing:
 
     def stand(self) -> None: ...
 
-    def drain(self) -> list:
+    @property
+    def behind(self) -> bool:
+        return "behind" in self.broken
+
+    def drain(self, within_s: float) -> list:
         self._may("drain")
         pieces = []
         while self.pieces:
