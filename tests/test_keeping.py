@@ -6,6 +6,7 @@ import asyncio
 import gc
 import threading
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from targets import kept
 from tracepatch.keeping import POSTPONED_BYTES, UNDECIDED
 from tracepatch_shared.errors import ConditionError, MessageError, NoRoom, Refused, UsageError
+from tracepatch_shared.summary import reason_text
 from tracing_helpers import Bench, bench, names, outline
 
 
@@ -32,15 +34,15 @@ def roots(made: Bench) -> list[Any]:
 
 def test_a_slow_task_is_kept_and_a_quick_one_dropped() -> None:
     with bench() as made:
-        probe = made.arm("targets.kept:work", count=2, keep="duration > 20ms")
+        probe = made.arm("targets.kept:work", count=2, keep="duration > 250ms")
         assert ran(
-            made, lambda: kept.work("quick"), lambda: kept.work("slow", 0.03), lambda: kept.work("quick")
+            made, lambda: kept.work("quick"), lambda: kept.work("slow", 0.3), lambda: kept.work("quick")
         ) == ["slow"]
         assert (probe.seen, probe.kept, len(probe.permits), len(probe.slots)) == (3, 1, 1, 8)
         counters = probe.counters(0.0, held=0, held_bytes=0)
     assert (counters["not_kept"], counters["keep_errors"]) == (2, 0)
     assert counters["nearest"]["measure"] == "duration"
-    assert 0 < counters["nearest"]["value"] < 0.02
+    assert 0 < counters["nearest"]["value"] < 0.25
 
 
 def test_the_tree_of_a_kept_trace_is_whole() -> None:
@@ -90,9 +92,9 @@ def test_what_can_be_asked(condition: str) -> None:
 
 def test_waiting_and_running_are_told_apart() -> None:
     with bench() as made:
-        probe = made.arm("targets.kept:serve", count=9, keep="waiting > 20ms and running < 20ms")
-        asyncio.run(kept.serve("waits", 0.03))
-        asyncio.run(kept.serve("runs", 0, busy=0.03))
+        probe = made.arm("targets.kept:serve", count=9, keep="waiting > 200ms and running < 200ms")
+        asyncio.run(kept.serve("waits", 0.25))
+        asyncio.run(kept.serve("runs", 0, busy=0.25))
         assert [root.returned for root in roots(made)] == ["waits"]
         assert probe.counters(0.0, held=0, held_bytes=0)["nearest"]["measure"] == "waiting"
 
@@ -114,14 +116,14 @@ def test_count_is_of_kept_traces_and_any_number_may_record_meanwhile() -> None:
 
 def test_a_limit_does_not_falsify_the_decision() -> None:
     with bench() as made:
-        made.arm("targets.kept:many", count=9, keep="duration > 20ms", limits={"max_calls": 3})
+        made.arm("targets.kept:many", count=9, keep="duration > 200ms", limits={"max_calls": 3})
         kept.many(10)
-        kept.many(10, 0.03)
+        kept.many(10, 0.25)
         trace = made.trace()
     assert (trace.status, trace.reason) == ("tripped", "max_calls")
     assert names(trace) == ["many", "leaf", "leaf"]
     assert not trace.roots[0].open
-    assert trace.duration_ns > 20e6
+    assert trace.duration_ns > 200e6
 
 
 def test_when_the_recording_time_is_up_it_is_decided_as_it_stands() -> None:
@@ -139,6 +141,36 @@ def test_when_the_recording_time_is_up_it_is_decided_as_it_stands() -> None:
         assert (trace.status, trace.reason) == ("tripped", "max_duration_s")
         assert trace.roots[0].open
         assert (probe.kept, len(probe.slots)) == (1, 8)
+
+
+@pytest.mark.parametrize(
+    ("condition", "response", "came"),
+    [
+        ("http_status == 404 and not error", {"status": 404}, 1),
+        ("error", {"status": 404}, 0),
+        ("error", {"status": 503}, 1),
+        ("error", {"status": 200, "failed": True}, 1),
+        ("duration < total", {"status": 200, "ended_ns": 1}, 1),
+        ("duration < total", {"status": 200, "ended_ns": 0}, 0),
+        ("http_status is None", None, 1),
+    ],
+)
+def test_a_request_is_judged_by_its_response(
+    condition: str, response: dict[str, Any] | None, came: int
+) -> None:
+    with bench() as made:
+        made.arm("targets.kept:blocked", keep=condition)
+        inside, release = threading.Event(), threading.Event()
+        thread = threading.Thread(target=kept.blocked, args=(inside, release))
+        thread.start()
+        assert inside.wait(10)
+        (recording,) = made.tracing.recordings
+        if response is not None:
+            recording.response = SimpleNamespace(**{"ended_ns": 0, **response})
+            recording.response.ended_ns *= time.perf_counter_ns()
+        release.set()
+        thread.join()
+        assert len(made.traces()) == came
 
 
 @pytest.mark.parametrize(("permits", "came"), [(1, 1), (0, 0)])
@@ -218,6 +250,7 @@ def test_the_trace_that_takes_most_stops_growing_where_all_take_half_of_the_room
         first, second = made.traces()
     assert (first.status, first.calls) == ("complete", 12)
     assert (second.status, second.reason) == ("tripped", "total_bytes")
+    assert "--concurrent" in reason_text(second)
 
 
 def test_a_crowd_that_is_not_decided_keeps_its_slots() -> None:

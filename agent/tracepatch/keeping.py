@@ -37,8 +37,6 @@ UNDECIDED = 64
 """Candidates that have ended and wait for the decision before they go on to occupy their slots."""
 UNDECIDED_BYTES = 4 << 20
 """The same for what they weigh."""
-LOOK_BACK = 100
-"""Events at the end of a trace among which its root's end is looked for."""
 
 
 class Candidate(Recording):
@@ -93,53 +91,62 @@ class Candidate(Recording):
 
 
 class Account:
-    """What is known of a candidate's root; fed with its events, the oldest first, before they are packed."""
+    """What is known of a candidate's root, from its events."""
 
-    __slots__ = ("_arguments", "_began_ns", "_looked", "_suspended_ns", "_suspended_since", "_whole")
+    __slots__ = ("_arguments", "_began_ns", "_end", "_suspended_ns", "_suspended_since", "_suspensions")
 
     def __init__(self, used: frozenset[str]) -> None:
-        self._whole = bool(used & {"running", "waiting"})
-        """Every suspension matters, not only the beginning and the end."""
-        self._looked = False
+        self._suspensions = bool(used & {"running", "waiting"})
+        """They matter as well, not only the beginning and the end."""
         self._began_ns = 0
+        self._end: Event | None = None
         self._arguments: list[Any] = []
         self._suspended_ns = 0
         self._suspended_since = 0
 
     def look(self, recording: Recording, events: Iterable[Event]) -> None:
-        """Take note of what comes next."""
-        root = recording.returned_root or recording.root_node
-        if root is None or (self._looked and not self._whole):
-            return
+        """Take note of events that are about to be packed."""
+        root = recording.first_root
         for event in events:
-            kind = event[0]
-            if kind == CALL and event[3] is root:
-                self._looked = True
+            self._note(event, root)
+
+    def close(self, recording: Recording) -> None:
+        """Take note of those that wait in a recording that is done; only of those that matter, most are dropped."""
+        root = recording.first_root
+        events = list(recording.events)
+        for event in events:
+            self._note(event, root)
+            if self._began_ns and not self._suspensions:
+                break
+        if root is not None and recording.open.get(root.frame_id) is not root:
+            for event in reversed(events):
+                if self._end is not None:
+                    break
+                self._note(event, root)
+
+    def _note(self, event: Event, root: Node | None) -> None:
+        kind = event[0]
+        if kind == CALL:
+            if event[3] is root and not self._began_ns:
                 self._began_ns = event[2]
-                self._arguments = list(
-                    event[4] or ()
-                )  # the writer puts references into the list of the event
-                if not self._whole:
-                    return
-            elif kind == SUSPEND and event[1] is root.runner:
+                # A copy: the writer puts references to texts into the event's own list.
+                self._arguments = list(event[4] or ())
+        elif kind in (RETURN, RAISE):
+            if event[3] is root:
+                self._end = event
+        elif self._suspensions and root is not None and event[1] is root.runner:
+            if kind == SUSPEND:
                 self._suspended_since = event[2]
-            elif kind == RESUME and event[1] is root.runner and self._suspended_since:
+            elif kind == RESUME and self._suspended_since:
                 self._suspended_ns += event[2] - self._suspended_since
                 self._suspended_since = 0
 
     def names(self, recording: Candidate) -> dict[str, Any]:
         """Return the measures of a candidate that is done, times in seconds."""
-        root = recording.returned_root or recording.root_node
-        returned: Any = None
-        error = False
-        ended_ns = recording.ended_ns
-        for event in _last(recording.events):
-            if event[0] in (RETURN, RAISE) and event[3] is root:
-                if recording.returned_root is None:  # else its response was still to be sent
-                    ended_ns = event[2]
-                error = event[0] == RAISE
-                returned = None if error else event[4]
-                break
+        root, end = recording.first_root, self._end
+        error = end is not None and end[0] == RAISE
+        returned = None if end is None or error else end[4]
+        ended_ns = recording.ended_ns if end is None or recording.response is not None else end[2]
         began_ns = self._began_ns or recording.started_ns
         total = max(0, ended_ns - began_ns)
         waiting = self._suspended_ns
@@ -245,9 +252,3 @@ def keep_of(expression: Expression | None, resolution: Resolution, redaction: Re
         what = f"{first.module}:{first.name}" if len(functions) == 1 else f"the {len(functions)} functions"
         expression.check_names(known, f"the arguments of {what}")
     return keep
-
-
-def _last(events: Any) -> Iterable[Event]:
-    """Yield the last events of a deque, the newest first."""
-    for place in range(1, min(len(events), LOOK_BACK) + 1):
-        yield events[-place]

@@ -286,6 +286,11 @@ class Recording(Runners):
         return not self.full and self.thrown_into(frame, self.entry)
 
     @property
+    def first_root(self) -> Node | None:
+        """The root, also when it has returned and the trace goes on."""
+        return self.returned_root or self.root_node
+
+    @property
     def left(self) -> bool:
         """The root's frame has ended; if this is not done soon, a signal handler has raised just then."""
         return self.root_node is not None and not self.open

@@ -487,7 +487,7 @@ class Tracing:
             if recording.held_bytes > POSTPONED_BYTES:
                 live.withheld.extend(self._drain(recording, live, until_s))
             return False
-        account.look(recording, list(recording.events))
+        account.close(recording)
         if probe.keep.decides(account.names(recording), permitted=bool(probe.permits)):
             probe.permits.pop()
             live.account = None

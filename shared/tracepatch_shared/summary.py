@@ -14,7 +14,7 @@ from .trace import Trace
 Span = tuple[str, str]
 """Style and text. Styles: head, dim, time, wait, guide, module, function, args, value, error, open, branch, note."""
 
-_FOLLOWED = ("max_calls", "max_bytes")
+_FOLLOWED = ("max_calls", "max_bytes", "total_bytes")
 """Limits after which the open calls are followed to their end."""
 
 _SYMBOLS = {
@@ -117,6 +117,8 @@ def reason_text(trace: Trace) -> str:
     option = OPTIONS.get(reason)
     if trace.status != TRIPPED:
         return f"no end was seen{f' ({reason})' if reason else ''}: what is open was still running"
+    if reason == "total_bytes":
+        return "tripped: the tasks that were recorded side by side filled the memory allowed; fewer (--concurrent) get more each"
     if option is None:
         return f"tripped: {reason or 'no reason given'}"
     limit = trace.limits.get(reason)
