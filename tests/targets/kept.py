@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
 import time
 from collections.abc import Iterator
@@ -41,6 +42,11 @@ async def serve(what: str, seconds: float, busy: float = 0.0) -> str:
     while time.perf_counter() < until:
         pass
     return leaf(what)
+
+
+def context() -> contextvars.Context:
+    """Return a copy of the Context in which this runs, as a task that it starts would keep it."""
+    return contextvars.copy_context()
 
 
 def many(calls: int, seconds: float = 0.0) -> None:
