@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import pprint
 import random
 import sys
@@ -101,6 +102,8 @@ def compare(seeds: range, *, show_all: bool = False) -> int:
         nodes += comparison.nodes
         traces += len(run.traces)
         constructs.update(comparison.reference.constructs.keys())
+        if seed % 100 == 0:
+            gc.collect()  # the runs freeze what they find, and never look at it
     seconds = time.perf_counter() - began
     rare = []
     for name in sorted(CONSTRUCTS, key=constructs.__getitem__):
