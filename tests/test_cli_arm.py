@@ -163,6 +163,19 @@ def test_what_became_of_the_others_and_what_to_try(agent, env):
     assert end["agents"][0]["nearest"] == nearest
 
 
+def test_status_shows_what_is_kept_and_what_is_not(agent, env):
+    shop = agent()
+    shop.counts = {
+        "seen": 812, "keep": "duration > 500ms", "not_kept": 769, "sampled_out": 40, "rate_limited": 3,
+        "nearest": {"measure": "duration", "least": True, "value": 0.48},
+    }  # fmt: skip
+    ctl("arm", "m:f", "--slower-than", "500ms", "--detach", "--ttl", "1m", *shop.reach, env=env)
+    names, row = ctl("status", *shop.reach, env=env).stdout.splitlines()
+    assert names.split("PASSED OVER")[1].split("  ")[1:] == ["NOT CHOSEN", "NOT KEPT"]
+    assert "m:f --keep 'duration > 500ms'" in row
+    assert row.endswith("43          769 (slowest 480 ms)")
+
+
 def test_the_live_line_says_what_is_not_kept():
     progress = Progress(
         asked=3, kept=1, seen=812, passed_over=40, live=2, agents=1, expires_in_s=12.0,

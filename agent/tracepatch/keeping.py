@@ -174,7 +174,13 @@ class Account:
         }
 
 
-NOTHING: Final[dict[str, Any]] = {"not_kept": 0, "keep_errors": 0, "keep_error": None, "nearest": None}
+NOTHING: Final[dict[str, Any]] = {
+    "keep": None,
+    "not_kept": 0,
+    "keep_errors": 0,
+    "keep_error": None,
+    "nearest": None,
+}
 """The counters of a probe that keeps all."""
 
 
@@ -224,6 +230,7 @@ class Keep:
     def counters(self) -> dict[str, Any]:
         """Return its part of COUNTERS."""
         return {
+            "keep": self._condition.expression.text,
             "not_kept": self.not_kept,
             "keep_errors": self.errors,
             "keep_error": self.error,

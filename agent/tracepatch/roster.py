@@ -165,8 +165,9 @@ class Roster:
             probe.probe_id, options.operator, shown, resolution.total, options.count, until,
         )  # fmt: skip
         journal.audit(
-            "armed probe=%s operator=%s targets=%s count=%d ttl_s=%g arguments=%s where=%a",
+            "armed probe=%s operator=%s targets=%s count=%d ttl_s=%g arguments=%s where=%a keep=%a",
             probe.probe_id, options.operator, shown, options.count, options.ttl_s, options.args, options.where,
+            options.choice.to_wire()["keep"],
         )  # fmt: skip
         return probe.answer
 

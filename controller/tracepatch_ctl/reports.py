@@ -113,6 +113,7 @@ class Counters:
     where_errors: int = 0
     where_error: str | None = None
     """Why the condition could not be evaluated on the first of these."""
+    keep: str | None = None
     sampled_out: int = 0
     rate_limited: int = 0
     throttled: int = 0
@@ -222,6 +223,7 @@ def counters_from_wire(wire: object) -> Counters:
         where_false=_natural(entry, "where_false"),
         where_errors=_natural(entry, "where_errors"),
         where_error=field(entry, "where_error", str, None),
+        keep=field(entry, "keep", str, None),
         sampled_out=_natural(entry, "sampled_out"),
         rate_limited=_natural(entry, "rate_limited"),
         throttled=_natural(entry, "throttled"),

@@ -152,7 +152,9 @@ def status(agents: dict[str, Any], as_json: bool) -> int:
         rows = [
             (
                 probe.probe_id,
-                " ".join(probe.targets) + (f" --where {probe.where!r}" if probe.where else ""),
+                " ".join(probe.targets)
+                + (f" --where {probe.where!r}" if probe.where else "")
+                + (f" --keep {probe.keep!r}" if probe.keep else ""),
                 answer.agent.name,
                 probe.operator + (" (detached)" if probe.detached else ""),
                 clock(probe.armed_at),
