@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 import tracepatch
+from debug_client import DebugClient
 from processes import TARGETS
 from targets import covered
 from tracepatch_shared.errors import Conflict
@@ -149,6 +150,36 @@ def test_a_debugger_steps_through_the_same_lines(way: str) -> None:
         assert (calls, passed_over) == ([], 1)
     else:
         assert calls[0] > 5
+
+
+@pytest.mark.parametrize("way", ["bare", "armed", "block"])
+def test_debugpy_stops_at_the_same_breakpoints(way: str) -> None:
+    pytest.importorskip("debugpy")
+    program = TARGETS / "debugged.py"
+    (line,) = (
+        number
+        for number, text in enumerate(program.read_text().splitlines(), 1)
+        if text.endswith("d  # here")
+    )
+    command = [sys.executable, "-X", "frozen_modules=off", str(program), way]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as running:
+        assert running.stdout is not None
+        client = DebugClient(int(running.stdout.readline()))
+        try:
+            client.attach(str(program), line)
+            stops = client.stops()
+            seen = json.loads(running.stdout.readline())
+        finally:
+            client.close()
+            running.kill()
+    assert stops == 2 * [(line, "0"), (line, "2"), (line, "4")]
+    assert (seen["result"], seen["again"]) == (6, 6)
+    if way != "bare":
+        assert (seen["calls"] == 0) is HOOKED
+        assert ("uses the interpreter's trace hook: end it first" in seen["refused"]) is (
+            HOOKED and way == "armed"
+        )
+        assert ("pydevd" in seen["refused"]) is bool(seen["refused"])
 
 
 # ---- hooks that the application sets ----------------------------------------------------------------------------

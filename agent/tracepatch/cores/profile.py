@@ -22,6 +22,7 @@ import sys
 from _thread import get_ident, get_native_id
 from collections.abc import Callable
 from dis import opmap
+from functools import partial
 from sys import _getframe, gettrace, settrace
 from threading import gettrace as threading_gettrace
 from time import perf_counter, sleep
@@ -745,7 +746,9 @@ def _inserted_in(function: FunctionType, hook: Callable[[], None]) -> Injection:
 
 
 def _described(hook: object) -> str:
+    while type(hook) is partial:  # debugpy's, of a function that Cython has compiled
+        hook = hook.func
     kind = type(hook)
-    if kind is FunctionType:
+    if kind is FunctionType or kind.__name__ == "cython_function_or_method":
         return f"{hook.__module__}.{hook.__qualname__}"  # type: ignore[attr-defined]
     return f"{kind.__module__}.{kind.__qualname__}"
