@@ -114,9 +114,8 @@ def test_a_module_that_comes_later_may_have_the_name() -> None:
 def test_arguments_live_no_longer_than_without_a_condition() -> None:
     gone: list[bool] = []
 
-    def target(
-        basket: Any,
-    ) -> Iterator[bool]:  # whoever calls a plain function holds its arguments, too (3.10)
+    # A generator, as whoever calls a plain function holds its arguments, too (3.10).
+    def target(basket: Any) -> Iterator[bool]:
         watch = weakref.ref(basket)
         del basket
         yield watch() is None

@@ -382,7 +382,7 @@ class Recording(Runners):
 
     def finish(self) -> None:
         """The root has ended (application thread)."""
-        if self.response is not None:
+        if self.response is not None and self.returned_root is not None:
             self.response.ends()
         self.restore()  # first: once it is done, the agent thread makes it forget what was there before
         self.end(TRIPPED if self.full else COMPLETE, self.reason)
