@@ -192,7 +192,7 @@ def holds_item(container: Any, item: Any, work: Work) -> bool:
         work.charge(len(container) * min(len(item) or 1, 100))
         return item in container
     if kind is Fields:
-        return type(item) is str and container.named(item) is not None
+        return type(item) is str and len(item) <= SHORT and container.named(item) is not None
     if id(kind) not in _CONTAINERS:
         raise ConditionFailed(
             f"{kind_of(container)} is not searched: only texts, lists, tuples, sets and dicts are"
