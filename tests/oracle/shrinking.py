@@ -19,7 +19,7 @@ def shrink(program: Program, fails: Callable[[Program], bool]) -> Program:
     tried, smaller = 0, False
     while True:
         for candidate in islice(_candidates(program), tried, None):
-            if _compiles(candidate) and fails(candidate):
+            if _sound(candidate) and fails(candidate):
                 program, smaller = candidate, True
                 break
             tried += 1
@@ -29,13 +29,20 @@ def shrink(program: Program, fails: Callable[[Program], bool]) -> Program:
             tried, smaller = 0, False
 
 
-def _compiles(program: Program) -> bool:
-    """Tell whether a program can run: a group whose only task was taken out cannot."""
+def _sound(program: Program) -> bool:
+    """Tell whether a program is what it says: a group needs a task, and a generator without a yield is none."""
     try:
         compile(source(program), "", "exec")
     except SyntaxError:
         return False
-    return True
+    return all(
+        any(
+            type(item) is dict and item.get("op") in ("yield", "delegate")
+            for _, item in _places(function, ())
+        )
+        for function in program["functions"]
+        if function["kind"].endswith("generator")
+    )
 
 
 def _candidates(program: Program) -> Iterator[Program]:
