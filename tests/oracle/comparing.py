@@ -119,7 +119,7 @@ class Comparison:
         assert expected is not None
         if not call.adrift:
             known = branches.setdefault(branch.id, expected)
-            if known is not expected:
+            if known is not expected or branch.kind != expected.kind:
                 raise Difference(f"{call} stands in the branch of another: {branch.kind} {branch.name!r}")
         starts = call.number in self.reference._spawned and call is not tree.root
         if starts:
