@@ -6,7 +6,6 @@ import asyncio
 import gc
 import threading
 import time
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ import pytest
 from targets import kept
 from tracepatch.keeping import POSTPONED_BYTES, UNDECIDED
 from tracepatch.recording import Recording, current
+from tracepatch.response import Response
 from tracepatch_shared.errors import ConditionError, MessageError, NoRoom, Refused, UsageError
 from tracepatch_shared.summary import reason_text
 from tracing_helpers import Bench, bench, names, outline

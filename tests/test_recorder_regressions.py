@@ -23,7 +23,7 @@ from tracepatch import tracing
 from tracepatch.cores import core
 from tracepatch.recording import current
 from tracepatch_shared.trace import Node, Trace
-from tracing_helpers import bench, names
+from tracing_helpers import bench, names, outline
 
 
 async def cancelled(work: Any) -> Any:
@@ -431,6 +431,18 @@ def test_what_takes_from_a_traced_generator_is_recorded_on_after_its_yields() ->
     assert names(generator) == ["generator", "leaf", "leaf", "leaf"]
     assert names(taker) == ["takes", "leaf", "leaf", "leaf", "leaf"]
     assert current.get() is None
+
+
+def test_a_generator_whose_delegate_takes_what_is_thrown_goes_on_itself() -> None:
+    """3.11 does not tell that it does."""
+    with bench() as made:
+        made.arm("targets.uneven:throws_through_a_delegate")
+        uneven.throws_through_a_delegate()
+        trace = made.trace()
+    inside = ["answers_inside", ["leaf"]]
+    assert outline(trace) == [
+        ["throws_through_a_delegate", ["delegates", inside, ["leaf"], ["leaf"]], ["leaf"]]
+    ]
 
 
 def test_a_runner_that_leaves_its_thread_just_now_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:

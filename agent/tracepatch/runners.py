@@ -62,6 +62,8 @@ class Node:
     """The generator that took this node with it."""
     roams = False
     """It has once yielded an item to another: it is no runner's root, even where it is alone on a stack."""
+    along: Node | None = None
+    """The generator that waits for the items of this one, and that came back with it as something was thrown in."""
     delegate = False
     """The root, a generator, waited for its items when something was thrown in there."""
 
@@ -257,6 +259,9 @@ class Runners:
                 if runner.visited is node:
                     self._visit_ends(runner)
                 break
+        outer, node.along = node.along, None
+        if outer is not None:  # the item is its item, too
+            self.suspend(outer.frame_id)
         if runner.thrown and node.delegate:
             self._wait(runner)
             return True
@@ -281,6 +286,14 @@ class Runners:
             self._reenter(node)
         elif node.holder is not None:
             self._reenter(node.holder)
+
+    def come_along(self, frame_id: int, outer_id: int) -> None:
+        """Something is thrown into a generator by way of another that waits for its items, and may not be told."""
+        node = self.open.get(frame_id)
+        outer = self.open.get(outer_id)
+        if node is not None and outer is not None and outer.saved is not None and node.saved is not None:
+            self.resume(outer_id)
+            node.along = outer
 
     def resume_inside(self, delegates: Sequence[int]) -> None:
         """Something is thrown into the root, a generator, by way of what it delegates to; the innermost frame is first."""

@@ -148,3 +148,25 @@ def takes_from_a_stranger(begin: Callable[[int], Iterator[int]]) -> list[int]:
     address = id(mine.gi_frame)  # type: ignore[attr-defined]
     del mine
     return list(contextvars.Context().run(begin, address))
+
+
+def answers_inside() -> Iterator[int]:
+    try:
+        yield 0
+    except ValueError:
+        leaf("inside")
+
+
+def delegates() -> Iterator[int]:
+    yield from answers_inside()
+    leaf("behind")
+    yield 1
+    leaf("end")
+
+
+def throws_through_a_delegate() -> None:
+    items = delegates()
+    next(items)
+    items.throw(ValueError())  # type: ignore[attr-defined]
+    leaf("between")
+    next(items, None)

@@ -23,6 +23,8 @@ from _thread import get_ident, get_native_id
 from collections.abc import Callable
 from dis import opmap
 from functools import partial
+from inspect import CO_GENERATOR
+from itertools import pairwise
 from sys import _getframe, gettrace, settrace
 from threading import gettrace as threading_gettrace
 from time import perf_counter, sleep
@@ -556,6 +558,8 @@ class ProfileCore:
                 if recording.follows(id(frame)):
                     if self._unwinding.on_its_way or self._handles.get(here()) is not None:
                         self._unwinding.resumed(frame)
+                    if pyversion.RESUME_OPCODE:
+                        _come_along(recording, frame)
                     recording.resume(id(frame))
                     return self._event_hook
                 if frame.f_lasti != recording.entry(frame).first:
@@ -717,6 +721,17 @@ class ProfileCore:
         if gettrace() is self._call_hook:
             settrace(None)
         self._remove_all()
+
+
+def _come_along(recording: Recording, frame: FrameType) -> None:
+    """What is thrown into generators arrives from the inside out, and where the inner one ends 3.11 does not tell that
+    the outer one goes on behind its RESUME: it comes back together with the inner one.
+    """
+    chain = [frame]
+    while (back := chain[-1].f_back) is not None and back.f_code.co_flags & CO_GENERATOR:
+        chain.append(back)
+    for inner, outer in reversed(tuple(pairwise(chain))):
+        recording.come_along(id(inner), id(outer))
 
 
 def _on_asyncio() -> bool:
