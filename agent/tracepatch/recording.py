@@ -305,8 +305,7 @@ class Recording(Runners):
 
         It is over when that is: a generator when its frame ends, all else when the server calls its `close`.
         """
-        response = self.response
-        if response is None or self.full:
+        if self.response is None or self.full:
             return False
         kind = type(body)
         if kind is GeneratorType:
@@ -314,7 +313,6 @@ class Recording(Runners):
         elif any(type(class_dict(owner).get("close")) is FunctionType for owner in mro_of(kind)):
             self._body = id(body)
         else:
-            response.ends()
             return False
         self.returned_root, self.root_node = self.root_node, None
         self.local = True  # the next request may come to this thread although nobody has closed this one's
