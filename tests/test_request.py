@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tracepatch import frameworks
+from tracepatch.conditions import Condition
 from tracepatch.request import MAX_PATH, decoded, from_environ, from_scope
 from tracepatch.response import Response, tell_of
 
@@ -54,6 +55,17 @@ def test_a_scope() -> None:
     }
 
 
+def test_a_header_that_is_missing_is_none_and_its_case_does_not_matter() -> None:
+    request = from_scope(SCOPE)
+    assert request is not None
+    for text, holds in (
+        ("header['X-Debug'] == '1'", True),
+        ("header['x-other'] == '1'", False),
+        ("query['other'] is None", True),
+    ):
+        assert Condition(text, "where").holds(request.names()) is holds
+
+
 def test_a_mounted_application_has_the_whole_path_where_the_server_gives_no_raw_one() -> None:
     for path in ("/items/1", "/sub/items/1"):  # Starlette up to 0.32, and since
         request = from_scope({"type": "http", "path": path, "root_path": "/sub"})
@@ -89,9 +101,9 @@ FOREIGN = {
 def test_what_is_no_plain_data_is_not_looked_into(name_of_foreign: str) -> None:
     foreign: Any = FOREIGN[name_of_foreign]
     for name in SCOPE:
-        if name != "type":
-            request = from_scope({**SCOPE, name: foreign})
-            assert request is not None
+        request = from_scope({**SCOPE, name: foreign})
+        assert (request is None) == (name == "type")
+        if request is not None:
             request.names()
     for name in ENVIRON:
         request = from_environ({**ENVIRON, name: foreign})
@@ -121,7 +133,16 @@ def test_what_calls_tell_of_a_response() -> None:
         ),
         ("any", "start_response", ("status", "headers"), {"status": "500 Sorry"}, 500),
         ("any", "start_response", ("status", "headers"), {"status": Hostile()}, None),
+        ("any", "start_response", ("status", "headers"), {"status": "²00 OK"}, None),
         ("any", "send", ("self", "message"), {"message": Hostile()}, None),
+        ("any", "send", ("message",), {"message": {"type": Hostile()}}, None),
+        (
+            "any",
+            "send",
+            ("message",),
+            {"message": {"type": "http.response.body", "more_body": Hostile()}},
+            None,
+        ),
         ("tornado.web", "flush", ("self",), {"self": Hostile()}, None),
     ):
         tell = tell_of(module, name, arguments)

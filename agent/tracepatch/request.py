@@ -12,6 +12,8 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from .readable import Fields
+
 MAX_PATH = 2_000
 """Bytes of a path that are looked at."""
 MAX_HEADERS = 100
@@ -43,8 +45,8 @@ class Request:
         return {
             "method": self.method,
             "path": self.path,
-            "query": dict(_query(_text(self.query))),
-            "header": dict(_headers(self.headers)),
+            "query": Fields(_query(_text(self.query))),
+            "header": Fields(_headers(self.headers), folded=True),
             "client": self._client(),
         }
 
@@ -63,7 +65,10 @@ class Request:
 
 def from_scope(scope: object) -> Request | None:
     """Return the request of an ASGI scope; None for a lifespan or what is no scope."""
-    if type(scope) is not dict or scope.get("type") not in ("http", "websocket"):
+    if type(scope) is not dict:
+        return None
+    kind = scope.get("type")
+    if type(kind) is not str or kind not in ("http", "websocket"):
         return None
     raw = scope.get("raw_path")
     given = scope.get("path")
@@ -72,7 +77,7 @@ def from_scope(scope: object) -> Request | None:
         path = decoded(raw)  # a mounted application's `path` is what is left of it
     elif type(root := scope.get("root_path")) is str and not path.startswith(root):
         path = root + path
-    method = scope.get("method") if scope["type"] == "http" else "WEBSOCKET"
+    method = scope.get("method") if kind == "http" else "WEBSOCKET"
     return Request(method, path, scope.get("query_string"), scope.get("headers"), scope.get("client"))
 
 

@@ -52,10 +52,12 @@ def _asgi_message(response: Response, arguments: Mapping[str, Any]) -> None:
     message = arguments.get("message")
     if type(message) is not dict:
         return
-    kind = message.get("type")
+    kind, more = message.get("type"), message.get("more_body")
+    if type(kind) is not str:
+        return  # to compare it could run its code
     if kind in ("http.response.start", "websocket.http.response.start"):
         response.begins(message.get("status"))
-    elif kind == "http.response.body" and message.get("more_body") in (None, False):
+    elif kind == "http.response.body" and (more is None or more is False):
         response.ends()
     elif kind == "websocket.accept":
         response.begins(101)
@@ -63,7 +65,7 @@ def _asgi_message(response: Response, arguments: Mapping[str, Any]) -> None:
 
 def _start_response(response: Response, arguments: Mapping[str, Any]) -> None:
     status = arguments.get("status")
-    if type(status) is str and status[:3].isdigit():
+    if type(status) is str and status.isascii() and status[:3].isdigit():
         response.begins(int(status[:3]))
 
 
