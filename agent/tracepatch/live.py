@@ -1,0 +1,180 @@
+"""One recording of a probe, and what turns it into pieces of a stream.
+
+Concurrency: begun on an application thread, inside the trigger; all else runs on the agent thread.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from time import perf_counter, perf_counter_ns
+from typing import Any
+
+from tracepatch_shared import PROTOCOL, limits, records
+from tracepatch_shared.messages import CHUNK_BYTES
+
+from . import standing
+from .keeping import Account
+from .probe import Probe
+from .recording import Recording
+from .runners import Event
+from .stream import Writer
+
+STAND_S = 0.1
+"""How long may be looked for the lines at which a trace stands that ends open, or is asked for while it records."""
+LEFT_S = 0.01
+"""The same for what a trace leaves running that has come to its end."""
+
+EVENTS_AT_ONCE = 2_000
+"""Events of one trace that one round packs while that goes on: an application may record faster than they are packed,
+and the agent has to answer in between."""
+BATCH = 200
+"""Events that are packed between two looks at the clock."""
+
+Pack = Callable[[list[Any]], bytes]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a trace's stream; `end` is (status, reason) with the last one."""
+
+    probe: Probe
+    trace_id: str
+    meta: dict[str, Any]
+    data: bytes
+    end: tuple[str, str | None] | None
+
+
+class Live:
+    """One recording and what turns it into a stream."""
+
+    __slots__ = (
+        "_announced",
+        "_writer",
+        "account",
+        "calls",
+        "meta",
+        "probe",
+        "recording",
+        "slot",
+        "taken",
+        "task",
+        "trace_id",
+        "watch",
+        "withheld",
+    )
+
+    def __init__(
+        self, probe: Probe, recording: Recording, target: str, task: dict[str, Any] | None = None
+    ) -> None:
+        self.probe = probe
+        self.recording = recording
+        self.trace_id = os.urandom(4).hex()
+        self._writer = Writer(recording.started_ns)
+        self._announced = False
+        self.watch = standing.Watch(live=probe.live)
+        self.slot = True
+        """It occupies one of its probe's slots."""
+        self.taken = 0
+        """Events that were packed."""
+        self.calls = -1
+        """As many as when `expire` looked last."""
+        self.meta: dict[str, Any] = {"target": target, "started_at_ns": recording.started_at_ns}
+        self.task = task or {"kind": "function", "name": target}
+        self.account: Account | None = None if probe.keep is None else probe.keep.account()
+        """Of a candidate that is not decided."""
+        self.withheld: list[Piece] = []
+        """What such a one has had to be packed before it was."""
+
+    @property
+    def withheld_bytes(self) -> int:
+        return sum(len(piece.data) for piece in self.withheld)
+
+    def pieces(
+        self, pack: Pack, until_s: float, *, identity: dict[str, Any], event_ns: float
+    ) -> Iterator[Piece]:
+        """Yield what has been recorded since last time, packed; the piece with an `end` is the last.
+
+        `event_ns` is what recording one event has cost.
+        """
+        recording = self.recording
+        chunk = bytearray()
+        counted = 0
+        most = EVENTS_AT_ONCE
+        if not self._announced:
+            self._announced = True
+            chunk += pack(self._writer.head(self._head(identity)))
+        while True:
+            done = recording.done  # before the events are taken: nothing is appended after it is set
+            batch = taken(recording, BATCH)
+            most -= len(batch)
+            self.taken += len(batch)
+            enough = not recording.events or (most <= 0 and not done) or perf_counter() >= until_s
+            if self.account is not None:
+                self.account.look(recording, batch)
+            for record in self._writer.records(batch):
+                chunk += pack(record)
+            recording.packed(len(chunk) - counted)
+            counted = len(chunk)
+            ends = done and not recording.events and self.account is None  # a candidate is decided first
+            if not done and not recording.events and self.watch.due(quiet=not batch):
+                chunk += pack(self._lines())
+            if ends:
+                chunk += pack(self._end(event_ns))
+            if ends or len(chunk) >= CHUNK_BYTES or (chunk and enough):
+                end = (recording.status, recording.reason) if ends else None
+                self.meta["calls"] = recording.calls
+                yield Piece(self.probe, self.trace_id, self.meta, bytes(chunk), end)
+                chunk.clear()
+                counted = 0
+            if ends or enough:
+                return
+
+    def _head(self, identity: dict[str, Any]) -> dict[str, Any]:
+        probe = self.probe
+        return {
+            "v": PROTOCOL,
+            "trace_id": self.trace_id,
+            "probe_id": probe.probe_id,
+            "target": self.meta["target"],
+            "agent": identity,
+            "task": self.task,
+            "started_at_ns": self.recording.started_at_ns,
+            "limits": {**limits.to_wire(probe.limits), "capture": limits.to_wire(probe.capture)},
+            "args": probe.args,
+            "tag": probe.tag,
+        }
+
+    def _lines(self) -> list[Any]:
+        lines = standing.lines(self.recording.open_nodes(), within_s=STAND_S)
+        return self._writer.lines(perf_counter_ns(), lines)
+
+    def _end(self, event_ns: float) -> list[Any]:
+        recording = self.recording
+        within_s = LEFT_S if recording.status == records.COMPLETE else STAND_S
+        fields = {
+            "open_lines": standing.lines(recording.open_nodes(), within_s=within_s),
+            "calls": recording.calls,
+            "lost": recording.lost,
+            "unstarted": recording.unstarted,
+            "option": recording.option,
+            "overhead_ns": round(2 * recording.calls * event_ns),
+        }
+        if recording.response is not None:
+            fields["task"] = recording.response.to_wire(recording.started_ns)
+        return self._writer.end(
+            recording.ended_ns, recording.status, recording.reason, fields, recording.open_nodes()
+        )
+
+
+def taken(recording: Recording, most: int) -> list[Event]:
+    """Take at most so many of the events that wait, the oldest first."""
+    batch: list[Event] = []
+    take = recording.events.popleft
+    try:
+        for _ in range(most):
+            batch.append(take())
+    except IndexError:
+        pass
+    return batch

@@ -1,0 +1,177 @@
+"""The trigger of one probe: notices that a task begins which the probe wants, and begins its recording.
+
+Concurrency: `aim` and `loaded` run on the agent thread or on one that imports; `Trigger.__call__` on application
+threads, inside callbacks, where it touches only deques, sets and counters; all else on the agent thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from types import CodeType, FrameType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+from tracepatch_shared import limits
+from tracepatch_shared.targets import Target
+
+from .capture import Capturer
+from .codes import CodeTable
+from .entries import Entries
+from .keeping import Candidate
+from .live import Live
+from .missing import Missing
+from .probe import Probe
+from .recording import Recording, current
+from .redaction import Redactor
+from .request import Request
+from .resolve import Function, module_matters, resolve
+from .response import Response
+from .where import Where
+
+if TYPE_CHECKING:
+    from .tracing import Tracing
+
+
+class Trigger:
+    """The trigger of one probe: takes a permit, begins a recording."""
+
+    def __init__(
+        self, tracing: Tracing, probe: Probe, targets: list[Target], *, waits: bool, where: Where | None
+    ) -> None:
+        self.probe = probe
+        self.where = where
+        self.targets = targets
+        self.waits = waits
+        self.off = False
+        self.functions: list[Function] = []
+        self.names: dict[int, str] = {}
+        self._entries = Entries(targets)
+        self._tracing = tracing
+        self._codes: CodeTable | None = None
+        self._missing_slots = Missing()
+        self._missing_permits = Missing()
+
+    def aim(self, functions: Iterable[Function]) -> None:
+        """Set the trigger on functions that it is not set on yet (agent thread, or the thread that imports)."""
+        for function in functions:
+            if self.off:
+                return
+            if id(function.code) not in self.names:
+                self.names[id(function.code)] = f"{function.module}:{function.name}"
+                self._entries.add(function)
+                self.functions.append(function)
+                self._tracing.core.aim(function, self)
+                if self.off:  # disarmed meanwhile by the agent thread, which did not see this one
+                    self._tracing.core.unaim(function, self)
+
+    def unaim(self) -> None:
+        """Remove the trigger from all functions; whoever is in it just now begins nothing any more."""
+        self.off = True
+        for function in self.functions:
+            self._tracing.core.unaim(function, self)
+        self.functions.clear()
+        self.names.clear()
+        self._entries.clear()
+
+    def loaded(self, module: object) -> None:
+        """A module was imported: aim at what matches in it."""
+        name = getattr(module, "__name__", "") if type(module) is ModuleType else ""
+        if type(name) is str and module_matters(self.targets, name):
+            found = resolve(self.targets, modules={name: module})
+            self.aim(found.functions[: max(0, limits.MAX_TARGETS - len(self.functions))])
+            self.probe.matched_total = len(self.functions)
+
+    def __call__(self, code: CodeType, frame: FrameType) -> bool:
+        """A target begins: record it if the probe still may; return whether it does."""
+        probe = self.probe
+        tracing = self._tracing
+        if self.off:
+            return False
+        request: Request | None = None
+        if code in self._entries:
+            before = current.get()
+            if before is not None and before.returned_root is not None and not before.done:
+                before.finish()  # its server has not closed what it returned, and goes on with another request
+            request = self._entries.request(code, frame)
+            if request is None:
+                return False
+            if not self._entries.wants(request):
+                probe.unmatched += 1
+                return False
+        probe.seen += 1
+        if self.where is not None and not self.where.holds(code, frame, request):
+            return False
+        if tracing.used_up(probe.limits.budget):
+            probe.throttled += 1
+            return False
+        if probe.admission is not None and not probe.admission.admits(free=bool(probe.slots)):
+            return False
+        try:
+            slot = probe.slots.pop()
+        except IndexError:
+            probe.passed_over += 1
+            return False
+        permits: list[None] = []
+        recording: Recording | None = None
+        begun = False
+        try:
+            if probe.keep is None:
+                permits.append(probe.permits.pop())
+            elif not probe.permits:  # taken when a candidate is kept
+                return False
+            recording = self._recording()
+            target = self.names.get(id(code), code.co_name)
+            task = None
+            if request is not None:
+                task = request.task(recording.shown_name)
+                recording.response = Response()
+            tracing.recordings[recording] = Live(probe, recording, target, task)
+            begun = tracing.core.begin(recording, code, frame)
+        except IndexError:
+            if permits:
+                raise
+        finally:
+            if not begun:  # also when a signal handler has raised
+                if recording is not None:
+                    tracing.recordings.pop(recording, None)
+                probe.slots.append(slot)
+                probe.permits.extend(permits)
+                probe.passed_over += 1
+        if begun and (probe.keep is None or len(tracing.recordings) == 1):
+            tracing.wake()  # while anything records it looks every 100 ms, which is soon enough for a candidate
+        return begun
+
+    def make_up(self, live: list[Live]) -> None:
+        """Put back slots and permits that were taken when a signal handler raised (agent thread)."""
+        probe = self.probe
+        slots = probe.limits.concurrent - sum(item.slot for item in live) - len(probe.slots)
+        probe.slots.extend([None] * self._missing_slots.lost(slots))
+        undecided = sum(item.account is not None for item in live)
+        permits = probe.count - probe.kept - (len(live) - undecided) - len(probe.permits)
+        probe.permits.extend([None] * self._missing_permits.lost(permits))
+        if probe.admission is not None:
+            probe.admission.make_up()
+
+    def _recording(self) -> Recording:
+        probe, tracing = self.probe, self._tracing
+        capturer = Capturer(probe.capture, Redactor(tracing.policy.redaction))
+        if self._codes is None:
+            self._codes = CodeTable(tracing.scope(probe, self.functions), tracing.core.prepare)
+        options: dict[str, Any] = {
+            "limits": probe.limits,
+            "codes": self._codes,
+            "capturer": capturer,
+            "watch": tracing.core.watch,
+            "arguments": probe.args,
+            "outer": _live(current.get()),
+            "threads": probe.threads,
+        }
+        if probe.keep is None:
+            recording = Recording(wake=tracing.wake, **options)
+        else:
+            recording = Candidate(wake=tracing.wake_when_crowded, press=tracing.wake, **options)
+        recording.on_end = tracing.ended
+        return recording
+
+
+def _live(recording: Recording | None) -> Recording | None:
+    return None if recording is None or recording.done else recording
