@@ -19,7 +19,7 @@ import pytest
 import tracepatch
 from processes import wait_for
 from targets import kinds, uneven
-from tracepatch import tracing
+from tracepatch import trigger
 from tracepatch.cores import core
 from tracepatch.recording import current
 from tracepatch_shared.trace import Node, Trace
@@ -128,7 +128,7 @@ def test_what_a_function_deletes_is_gone() -> None:
 
 def test_a_trigger_that_is_late_for_the_release_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     inside, go = threading.Event(), threading.Event()
-    real = tracing.Capturer
+    real = trigger.Capturer
 
     def slow(*args: Any, **kwargs: Any) -> Any:
         inside.set()
@@ -137,7 +137,7 @@ def test_a_trigger_that_is_late_for_the_release_leaves_nothing(monkeypatch: pyte
 
     with bench() as made:
         made.arm("targets.uneven:leaf")
-        monkeypatch.setattr(tracing, "Capturer", slow)
+        monkeypatch.setattr(trigger, "Capturer", slow)
         thread = threading.Thread(target=uneven.leaf, args=(1,))
         thread.start()
         assert inside.wait(10)
@@ -157,7 +157,7 @@ def test_an_import_that_is_late_for_the_disarm_is_not_aimed_at(
     (tmp_path / "comes_too_late.py").write_text("def work(x):\n    return x\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     inside, go = threading.Event(), threading.Event()
-    real = tracing.resolve
+    real = trigger.resolve
 
     def slow(*args: Any, **kwargs: Any) -> Any:
         found = real(*args, **kwargs)
@@ -167,7 +167,7 @@ def test_an_import_that_is_late_for_the_disarm_is_not_aimed_at(
 
     with bench() as made:
         probe = made.arm("comes_too_late:work")
-        monkeypatch.setattr(tracing, "resolve", slow)
+        monkeypatch.setattr(trigger, "resolve", slow)
         thread = threading.Thread(target=importlib.import_module, args=("comes_too_late",))
         thread.start()
         assert inside.wait(10)

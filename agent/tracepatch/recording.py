@@ -36,7 +36,7 @@ from .handoff import (
 )
 from .objects import class_dict, mro_of
 from .response import Response
-from .runners import Node, Runner, Runners, Start, starter
+from .runners import Frame, Node, Runner, Runners, Start, starter
 
 if TYPE_CHECKING:
     from .capture import Capturer
@@ -272,11 +272,11 @@ class Recording(Runners):
                 return False
         return super().suspend(frame_id, at)
 
-    def resume(self, frame_id: int) -> None:
+    def resume(self, frame_id: int, frame: Frame | None = None) -> None:
         outer = self.outer
         if outer is not None and not outer.done:
-            outer.resume(frame_id)
-        super().resume(frame_id)
+            outer.resume(frame_id, frame)
+        super().resume(frame_id, frame)
 
     def thrown_below(self, frame: FrameType) -> bool:
         """Something is thrown into a frame that is not followed; return whether it is from here on."""

@@ -267,8 +267,8 @@ class Runners:
             return True
         return False
 
-    def resume(self, frame_id: int) -> None:
-        """A frame goes on after a yield, or something is thrown into it."""
+    def resume(self, frame_id: int, frame: Frame | None = None) -> None:
+        """A frame goes on after a yield, or something is thrown into it; the frame says who makes it do so."""
         node = self.open.get(frame_id)
         if node is None:
             return
@@ -277,15 +277,22 @@ class Runners:
         if runner.running:
             if stack and stack[0] is node:
                 runner.thrown = False
-        elif node.saved is None or (
-            node.entry.code.co_flags & CO_ASYNC_GENERATOR and self.here() not in self.current
-        ):
+        elif node.saved is None or (node.entry.code.co_flags & CO_ASYNC_GENERATOR and self._is_driven(frame)):
             runner.visited = node if node.saved is not None else None
             self._continue(runner, node)
         if node.saved is not None:
             self._reenter(node)
         elif node.holder is not None:
             self._reenter(node.holder)
+
+    def _is_driven(self, frame: Frame | None) -> bool:
+        """Tell whether no coroutine waits for what an asynchronous generator does now: a task that closes it, begun here."""
+        if self.here() not in self.current:
+            return True
+        if frame is None:
+            return False
+        back = frame.f_back
+        return back is None or not back.f_code.co_flags & SUSPENDS
 
     def come_along(self, frame_id: int, outer_id: int) -> None:
         """Something is thrown into a generator by way of another that waits for its items, and may not be told."""

@@ -981,4 +981,76 @@ FOUND: dict[str, Program] = {
             }
         ],
     },
+    "a task that is eager closes a generator, which awaits and goes on": {
+        "scope": "application",
+        "eager": True,
+        "functions": [
+            {
+                "name": "c0",
+                "kind": "coroutine",
+                "style": "bare",
+                "signature": 0,
+                "value": 0,
+                "body": [{"op": "sleep", "times": 3}],
+            },
+            {"name": "f0", "kind": "coroutine", "style": "bare", "signature": 0, "value": 0, "body": []},
+            {
+                "name": "f2",
+                "kind": "async_generator",
+                "style": "bare",
+                "signature": 0,
+                "value": 0,
+                "body": [
+                    {"op": "yield", "value": 0},
+                    {
+                        "op": "task",
+                        "name": "c0",
+                        "a": 0,
+                        "b": 0,
+                        "body": [
+                            {
+                                "op": "try",
+                                "body": [{"op": "yield", "value": 0}],
+                                "catches": "BaseException",
+                                "handler": [],
+                                "again": False,
+                            }
+                        ],
+                        "end": "cancel_await",
+                    },
+                    {"op": "await", "name": "f0", "a": 0, "b": 0},
+                ],
+            },
+            {
+                "name": "f4",
+                "kind": "coroutine",
+                "style": "bare",
+                "signature": 0,
+                "value": 0,
+                "body": [{"op": "wait_for", "name": "c0", "a": 0, "b": 0, "ticks": 2}],
+            },
+            {
+                "name": "root0",
+                "kind": "coroutine",
+                "style": "wrapped",
+                "signature": 0,
+                "value": 0,
+                "body": [
+                    {
+                        "op": "async_open",
+                        "name": "f2",
+                        "a": 0,
+                        "b": 0,
+                        "steps": ["next", "next"],
+                        "end": "drop",
+                    },
+                    {"op": "await", "name": "f4", "a": 0, "b": 0},
+                ],
+            },
+        ],
+        "managers": [],
+        "jobs": [
+            {"name": "job0", "body": [{"op": "root", "name": "root0", "kind": "coroutine", "steps": 2}]}
+        ],
+    },
 }

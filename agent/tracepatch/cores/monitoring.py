@@ -477,12 +477,13 @@ class MonitoringCore:
     def _on_resume(self, _code: CodeType, _offset: int) -> None:
         recording = current.get()
         try:
-            frame_id = id(_getframe(1))
+            frame = _getframe(1)
+            frame_id = id(frame)
             if frame_id in self._parking.parked:
                 recording = self._parking.unpark(frame_id, frame_id)
             self._taken(frame_id, recording)
             if recording is not None and not recording.done:
-                recording.resume(frame_id)
+                recording.resume(frame_id, frame)
         except BaseException as error:  # noqa: BLE001 - contained
             self._contain(error, recording)
 
@@ -506,7 +507,7 @@ class MonitoringCore:
                 recording = self._parking.unpark(root, frame_id)
             self._taken(frame_id, recording)
             if recording is not None and not recording.done:
-                recording.resume(frame_id)
+                recording.resume(frame_id, frame)
         except BaseException as error:  # noqa: BLE001 - contained
             self._contain(error, recording)
 

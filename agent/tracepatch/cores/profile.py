@@ -560,7 +560,7 @@ class ProfileCore:
                         self._unwinding.resumed(frame)
                     if pyversion.RESUME_OPCODE:
                         _come_along(recording, frame)
-                    recording.resume(id(frame))
+                    recording.resume(id(frame), frame)
                     return self._event_hook
                 if frame.f_lasti != recording.entry(frame).first:
                     return self._thrown(recording, frame)
