@@ -21,6 +21,7 @@ class Bench:
 
     def __init__(self) -> None:
         self.tracing = Tracing(int)  # called, and does nothing
+        self.reader = TraceReader
         self.readers: dict[str, TraceReader] = {}
         self.ended: list[str] = []
 
@@ -45,7 +46,7 @@ class Bench:
     def traces(self) -> list[Trace]:
         """Return the trees of the traces that have ended so far, in the order of their ends."""
         for piece in self.tracing.drain():
-            self.readers.setdefault(piece.trace_id, TraceReader()).feed(piece.data)
+            self.readers.setdefault(piece.trace_id, self.reader()).feed(piece.data)
             if piece.end is not None:
                 self.ended.append(piece.trace_id)
         return [self.readers[trace_id].trace for trace_id in self.ended]

@@ -11,10 +11,10 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 
-from .comparing import Comparison, Difference
+from .comparing import Comparison
 from .faults import FAULTS, installed
 from .grammar import Program, program
-from .running import Run
+from .running import Difference, Run
 from .shrinking import shrink
 from .source import EAGER, GROUPS, source
 

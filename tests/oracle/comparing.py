@@ -15,15 +15,11 @@ from tracepatch_shared.trace import Node, Trace
 from tracepatch_shared.values import Mark
 
 from .reference import OPEN, Call, Outcome, Reference, Tree
-from .running import Run
+from .running import Difference, Run
 
 MONITORING = sys.version_info >= (3, 12)
 SILENT_CLOSE = (3, 13, 0) <= sys.version_info < (3, 13, 10)
 """A suspended generator that is closed reports nothing unless its yield stands in a `try`."""
-
-
-class Difference(AssertionError):
-    """Recorder and reference disagree."""
 
 
 class Comparison:

@@ -15,6 +15,8 @@ from tracepatch.codes import SUSPENDS
 from tracepatch.cores import core
 from tracepatch.recording import Recording, current
 
+from .source import EAGER
+
 Fault = Callable[[], tuple[type, str, Callable[..., Any]]]
 
 FAULTS: dict[str, Fault] = {}
@@ -75,10 +77,10 @@ def _not_forgotten(original: Any) -> Any:
 
 @_fault("a resume is ignored", "resume")
 def _ignored_resume(original: Any) -> Any:
-    def resume(self: Any, frame_id: int) -> None:
+    def resume(self: Any, frame_id: int, frame: Any = None) -> None:
         node = self.open.get(frame_id)
         if node is None or node.saved is None:
-            original(self, frame_id)
+            original(self, frame_id, frame)
 
     return resume
 
@@ -132,17 +134,17 @@ def _leaked_context(original: Any) -> Any:
 
 @_fault("a branch hangs below the root", "spawning")
 def _wrong_parent(original: Any) -> Any:
-    def spawning(self: Any, frame_id: int) -> None:
-        original(self, frame_id)
+    def spawning(self: Any, frame_id: int, name: str = "") -> None:
+        original(self, frame_id, name)
         if frame_id in self.spawned:
-            self.spawned[frame_id] = self.root_node
+            self.spawned[frame_id] = self.spawned[frame_id]._replace(node=self.root_node)
 
     return spawning
 
 
 @_fault("a branch has no exact parent", "spawning")
 def _no_parent(original: Any) -> Any:
-    return lambda self, frame_id: None
+    return lambda self, frame_id, name="": None
 
 
 @_fault("a trace goes on after its root", "finish")
@@ -161,16 +163,18 @@ def _caught_counts(original: Any) -> Any:
     return leave_by_return
 
 
-@_fault("an eager task is a plain call", "start")
-def _eager_call(original: Any) -> Any:
-    def start(self: Any, entry: Any, frame: Any) -> Any:
-        back = frame.f_back
-        if entry.coroutine and self.runs_here() and (back is None or not back.f_code.co_flags & SUSPENDS):
-            entry = copy.copy(entry)
-            entry.coroutine = False
-        return original(self, entry, frame)
+if EAGER:
 
-    return start
+    @_fault("an eager task is a plain call", "start")
+    def _eager_call(original: Any) -> Any:
+        def start(self: Any, entry: Any, frame: Any) -> Any:
+            back = frame.f_back
+            if entry.coroutine and self.runs_here() and (back is None or not back.f_code.co_flags & SUSPENDS):
+                entry = copy.copy(entry)
+                entry.coroutine = False
+            return original(self, entry, frame)
+
+        return start
 
 
 @_fault("a value is that of the call before", "leave_by_return")

@@ -287,13 +287,14 @@ class Reference:
             for number in (call.inner, *call.held):
                 held = self.calls.get(number or 0)
                 if held is not None:
-                    self._drop(held, at)
+                    self._drop(held, at, None if number == call.inner else call)
 
-    def _drop(self, call: Call, at: int) -> None:
-        """Nobody has it any more: it is closed where that happens."""
+    def _drop(self, call: Call, at: int, holder: Call | None = None) -> None:
+        """Nobody has it any more: it is closed where that happens, or where the holder died whose variable it was."""
         call.dropped = True
         if call.suspended and not call.dead:
-            place = self._place(call.resumer or call.caller)[0]
+            last = call if holder is None else holder
+            place = self._place(last.resumer or last.caller)[0]
             self._to_be_closed(call, at)
             self._runs_in(call, place)
 

@@ -15,12 +15,13 @@ import time
 import types
 import warnings
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
-from tracepatch_shared.trace import Trace
+from tracepatch_shared.trace import OPEN, Trace
+from tracepatch_shared.tree import TraceReader
 from tracing_helpers import bench
 
 from .grammar import Program
@@ -34,6 +35,10 @@ ROUNDS = 60
 LIMITS = {"concurrent": 16, "max_bytes": 64 << 20}
 
 _pool = ThreadPoolExecutor(64)
+
+
+class Difference(AssertionError):
+    """Recorder and reference disagree, or the recorder with itself."""
 
 
 class Run:
@@ -64,6 +69,7 @@ class Run:
         ]
         try:
             with bench() as made, _quiet():
+                made.reader = Strict
                 if any(function["name"].startswith("root") for function in self.program["functions"]):
                     made.arm(f"{self.name}:root*", count=500, scope=scope, limits=LIMITS, force=True)
                 self._drive(module)
@@ -125,6 +131,16 @@ class Run:
                 self.log.append(("cancels",))
                 for task in others:
                     task.cancel()
+
+
+class Strict(TraceReader):
+    """Refuses a stream that says of a node that has ended that its end was not seen."""
+
+    def _lost(self, record: Sequence[Any]) -> None:
+        node = self._known(record[2])
+        if node.state != OPEN:
+            raise Difference(f"{node.function} has {node.state}, and then it is lost")
+        super()._lost(record)
 
 
 def _ignore(*_args: object) -> None:
