@@ -111,7 +111,7 @@ def test_what_is_no_plain_data_is_not_looked_into(name_of_foreign: str) -> None:
         request.names()
     for reader in frameworks.entries().values():
         names = ("self", "request", "scope", "environ", "env", "start_time", "transforms")
-        request = reader(dict.fromkeys(names, foreign))
+        request = reader.read(dict.fromkeys(names, foreign))
         if request is not None:
             request.names()
 

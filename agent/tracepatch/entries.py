@@ -1,7 +1,7 @@
-"""Which of the requests that enter a framework a probe wants.
+"""Which of what enters at entries a probe wants: requests, jobs and other kinds of work.
 
-An entry may call another one: an application that is mounted in another, a class that inherits its call. A request is
-judged where it enters first, so that it is counted once and its tree begins there.
+An entry may call another one of its kind: an application that is mounted in another, a class that inherits its call.
+What enters is judged where it does so first, so that it is counted once and its tree begins there.
 
 Concurrency: filled by the agent thread (or a thread that imports); the rest runs on application threads inside
 callbacks, about 5 µs a request.
@@ -16,8 +16,8 @@ from types import CodeType, FrameType
 from tracepatch_shared.targets import Target
 
 from . import pyversion
+from .arrival import Arrival
 from .frameworks import Reader
-from .request import Request
 from .resolve import Function, original_of
 
 MAX_FRAMES = 200
@@ -25,16 +25,18 @@ MAX_FRAMES = 200
 
 
 class Entries:
-    """The entries at which one probe waits for requests."""
+    """The entries at which one probe waits."""
 
     def __init__(self, targets: Iterable[Target]) -> None:
-        self._wanted = tuple(target for target in targets if target.kind == "http")
+        self._wanted: dict[str, list[Target]] = {}
+        for target in targets:
+            self._wanted.setdefault(target.kind, []).append(target)
         self._readers: dict[int, Reader] = {}
 
     def add(self, function: Function) -> None:
         """Take a function in if it is an entry."""
-        if function.request is not None:
-            self._readers[id(function.code)] = function.request
+        if function.reader is not None:
+            self._readers[id(function.code)] = function.reader
 
     def clear(self) -> None:
         """Forget all of them."""
@@ -43,21 +45,28 @@ class Entries:
     def __contains__(self, code: CodeType) -> bool:
         return id(code) in self._readers
 
-    def request(self, code: CodeType, frame: FrameType) -> Request | None:
-        """Return the request that enters with this frame; None where there is none, or it has entered before."""
+    def arrival(self, code: CodeType, frame: FrameType) -> Arrival | None:
+        """Return what enters with this frame; None where nothing does, or it has entered before."""
+        reader = self._readers[id(code)]
+        if reader.arrival.outermost and self._has_entered(reader.arrival, frame):
+            return None
+        values = frame.f_locals
+        arrival = reader.read(values)
+        if pyversion.MONITORING and not pyversion.LIVE_LOCALS and code.co_flags & CO_OPTIMIZED:
+            values.clear()  # the frame keeps this copy (3.12)
+        return arrival
+
+    def _has_entered(self, arrival: type[Arrival], frame: FrameType) -> bool:
         back = frame.f_back
         for _ in range(MAX_FRAMES):
             if back is None:
                 break
-            if id(original_of(back.f_code)) in self._readers:
-                return None
+            above = self._readers.get(id(original_of(back.f_code)))
+            if above is not None and above.arrival is arrival:
+                return True
             back = back.f_back
-        values = frame.f_locals
-        request = self._readers[id(code)](values)
-        if pyversion.MONITORING and not pyversion.LIVE_LOCALS and code.co_flags & CO_OPTIMIZED:
-            values.clear()  # the frame keeps this copy (3.12)
-        return request
+        return False
 
-    def wants(self, request: Request) -> bool:
-        """Tell whether a target names this request."""
-        return any(target.matches_request(request.method, request.path) for target in self._wanted)
+    def wants(self, arrival: Arrival) -> bool:
+        """Tell whether a target names what has entered."""
+        return any(arrival.matches(target) for target in self._wanted.get(arrival.kind, ()))

@@ -156,7 +156,7 @@ class Account:
         response = recording.response
         if response is not None:
             status = response.status
-            error = error or (status is not None and status >= 500)
+            error = error or response.failed
             if response.ended_ns:
                 duration = max(0, response.ended_ns - began_ns)
         given = () if root is None else zip(root.entry.arguments, self._arguments, strict=False)

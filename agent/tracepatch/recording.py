@@ -22,6 +22,7 @@ from tracepatch_shared.limits import OPTIONS, Capture, Limits
 from tracepatch_shared.records import CALL, COMPLETE, OPEN, RAISE, RETURN, TRIPPED
 
 from . import pyversion
+from .arrival import Outcome
 from .codes import APPLICATION, HIDDEN, CodeTable, Entry, Scope
 from .handoff import (
     fresh,
@@ -35,7 +36,6 @@ from .handoff import (
     type_of,
 )
 from .objects import class_dict, mro_of
-from .response import Response
 from .runners import Frame, Node, Runner, Runners, Start, starter
 
 if TYPE_CHECKING:
@@ -103,8 +103,8 @@ class Recording(Runners):
         self.packed_bytes = 0
         self._body = 0
         """The root has returned, and what it returned has this identity (of a generator: its frame) and is to be sent."""
-        self.response: Response | None = None
-        """The root is a request, and this the response to it as far as it is known."""
+        self.response: Outcome | None = None
+        """The task has come in at an entry, and this is how it goes: the response to a request, as far as it is known."""
         self.unstarted = 0
         """Branches that were started and had not begun when the trace ended."""
         self.on_end: Callable[[Recording], None] | None = None
@@ -305,7 +305,7 @@ class Recording(Runners):
 
         It is over when that is: a generator when its frame ends, all else when the server calls its `close`.
         """
-        if self.response is None or self.full:
+        if self.response is None or not self.response.goes_on or self.full:
             return False
         kind = type(body)
         if kind is GeneratorType:

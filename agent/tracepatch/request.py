@@ -9,10 +9,14 @@ Concurrency: made and read on application threads inside callbacks, about 2 µs.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import unquote_to_bytes
 
+from tracepatch_shared.targets import Target
+
+from .arrival import Arrival
 from .readable import Fields
+from .response import Response
 
 MAX_PATH = 2_000
 """Bytes of a path that are looked at."""
@@ -25,10 +29,14 @@ NAMES = ("method", "path", "query", "header", "client")
 """What a condition may ask of a request."""
 
 
-class Request:
+class Request(Arrival):
     """Method, decoded path, query and headers of one request."""
 
     __slots__ = ("client", "headers", "method", "path", "query")
+
+    kind: ClassVar[str] = "http"
+    known: ClassVar[tuple[str, ...]] = NAMES
+    called: ClassVar[str] = "a request"
 
     def __init__(
         self, method: object, path: str, query: object, headers: object, client: object = None
@@ -49,6 +57,12 @@ class Request:
             "header": Fields(_headers(self.headers), folded=True),
             "client": self._client(),
         }
+
+    def matches(self, target: Target) -> bool:
+        return target.matches_request(self.method, self.path)
+
+    def outcome(self) -> Response:
+        return Response()
 
     def task(self, shown: Callable[[str], str]) -> dict[str, Any]:
         """Return what the head of a trace says of it; `shown` makes of a text what may be shown of it."""

@@ -21,6 +21,7 @@ from typing import Any, Final
 from tracepatch_shared.targets import RESERVED, Target, is_glob, is_nameless
 
 from . import frameworks, near, walk
+from .kinds import KINDS
 
 MAX_FUNCTIONS: Final = 10_000
 """Functions that a resolution holds; more are only counted."""
@@ -51,8 +52,8 @@ class Function:
     """Live function objects whose code this is. Filled only where there is no `sys.monitoring`."""
     outers: list[FunctionType] = field(default_factory=list)
     """Live functions that contain this one, so that each of their calls makes a new function object. Filled likewise."""
-    request: frameworks.Reader | None = None
-    """A framework's entry that `http` targets alone match: what reads a request from its arguments."""
+    reader: frameworks.Reader | None = None
+    """An entry that only targets of its kind match: what reads from its arguments what enters there."""
 
     @property
     def file(self) -> str:
@@ -123,7 +124,7 @@ def module_matters(targets: Iterable[Target], module: str) -> bool:
     return not _is_ours(module) and any(
         entry.matches_module(module)
         for target in targets
-        for entry in (frameworks.targets() if target.kind == "http" else (target,))
+        for entry in (frameworks.targets(target.kind) if target.kind in KINDS else (target,))
     )
 
 
@@ -146,7 +147,7 @@ class _Search:
         self._contents: dict[str, _Contents] = {}
         self._by_attribute: list[FunctionType] = []
         self._reader: frameworks.Reader | None = None
-        """The entry of a framework is being looked for, and this reads its requests."""
+        """An entry is being looked for, and this reads what enters there."""
 
     def look(self, target: Target) -> None:
         """Add what one target matches, or why it matches nothing."""
@@ -154,8 +155,8 @@ class _Search:
         if target.kind in RESERVED:
             self.refused.append((target.text, f"{target.kind}: targets are not available in this version"))
             return
-        if target.kind == "http":
-            self._http()
+        if target.kind in KINDS:
+            self._entries(target.kind)
             return
         if target.kind == "file":
             matched = self._file(target)
@@ -168,10 +169,10 @@ class _Search:
                 if name not in self.near:
                     self.near.append(name)
 
-    def _http(self) -> None:
-        """Add the entries of the frameworks that are loaded; any of the others may still be imported."""
-        for entry in frameworks.targets():
-            self._reader = frameworks.entries()[entry.text]
+    def _entries(self, kind: str) -> None:
+        """Add the entries of what is loaded; anything else may still be imported."""
+        for entry in frameworks.targets(kind):
+            self._reader = frameworks.entries(kind)[entry.text]
             self._function(entry, entry.module, entry.qualname)
         self._reader = None
 
@@ -317,9 +318,9 @@ class _Search:
         return qualname
 
     def _add(self, code: CodeType, module: str, qualname: str) -> None:
-        found = self.found.setdefault(id(code), Function(qualname, module, code, request=self._reader))
+        found = self.found.setdefault(id(code), Function(qualname, module, code, reader=self._reader))
         if self._reader is None:
-            found.request = None  # a target names it, whatever requests enter there
+            found.reader = None  # a target names it, whatever enters there
 
     def find_holders(self, *, everywhere: bool) -> None:
         """Fill `holders` and `outers`, from the modules walked.

@@ -11,20 +11,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from time import perf_counter_ns
-from typing import Any
+from typing import Any, ClassVar
 
+from .arrival import Outcome
 from .walk import instance_dict
 
 
-class Response:
+class Response(Outcome):
     """What is known of it so far; times are of `perf_counter_ns`."""
 
     __slots__ = ("ended_ns", "status")
+
+    goes_on: ClassVar[bool] = True
 
     def __init__(self) -> None:
         self.status: int | None = None
         self.ended_ns = 0
         """The last byte was handed to the server; 0 as long as it was not."""
+
+    @property
+    def failed(self) -> bool:
+        return self.status is not None and self.status >= 500
 
     def to_wire(self, started_ns: int) -> dict[str, Any]:
         """Return what the task of a trace says of it."""
@@ -44,11 +51,11 @@ class Response:
             self.ended_ns = perf_counter_ns()
 
 
-Tell = Callable[[Response, Mapping[str, Any]], None]
+Tell = Callable[[Outcome, Mapping[str, Any]], None]
 """Takes in what a call with these arguments tells of a response."""
 
 
-def _asgi_message(response: Response, arguments: Mapping[str, Any]) -> None:
+def _asgi_message(response: Outcome, arguments: Mapping[str, Any]) -> None:
     message = arguments.get("message")
     if type(message) is not dict:
         return
@@ -63,14 +70,14 @@ def _asgi_message(response: Response, arguments: Mapping[str, Any]) -> None:
         response.begins(101)
 
 
-def _start_response(response: Response, arguments: Mapping[str, Any]) -> None:
+def _start_response(response: Outcome, arguments: Mapping[str, Any]) -> None:
     status = arguments.get("status")
     if type(status) is str and status.isascii() and status[:3].isdigit():
         response.begins(int(status[:3]))
 
 
 def _field(name: str) -> Tell:
-    def tell(response: Response, arguments: Mapping[str, Any]) -> None:
+    def tell(response: Outcome, arguments: Mapping[str, Any]) -> None:
         response.begins(instance_dict(arguments.get("self")).get(name))
 
     return tell

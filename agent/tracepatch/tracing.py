@@ -114,10 +114,10 @@ class Tracing:
     def scope(self, probe: Probe, functions: list[Function]) -> Scope:
         """Return what a probe's traces record: the application, the targets' own packages among it.
 
-        A framework at whose entry requests are waited for is a library like others.
+        A library at whose entry requests or jobs are waited for is one like others.
         """
         wanted = probe.scope
-        named = (function for function in functions if function.request is None)
+        named = (function for function in functions if function.reader is None)
         packages = {function.module.partition(".")[0] for function in named} | set(self._packages)
         return Scope(
             everything=bool(wanted.get("all")),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tracepatch_shared import limits
 from tracepatch_shared.targets import Target
 
+from .arrival import Arrival
 from .capture import Capturer
 from .codes import CodeTable
 from .entries import Entries
@@ -22,9 +23,7 @@ from .missing import Missing
 from .probe import Probe
 from .recording import Recording, current
 from .redaction import Redactor
-from .request import Request
 from .resolve import Function, module_matters, resolve
-from .response import Response
 from .where import Where
 
 if TYPE_CHECKING:
@@ -86,19 +85,19 @@ class Trigger:
         tracing = self._tracing
         if self.off:
             return False
-        request: Request | None = None
+        arrival: Arrival | None = None
         if code in self._entries:
             before = current.get()
             if before is not None and before.returned_root is not None and not before.done:
                 before.finish()  # its server has not closed what it returned, and goes on with another request
-            request = self._entries.request(code, frame)
-            if request is None:
+            arrival = self._entries.arrival(code, frame)
+            if arrival is None:
                 return False
-            if not self._entries.wants(request):
+            if not self._entries.wants(arrival):
                 probe.unmatched += 1
                 return False
         probe.seen += 1
-        if self.where is not None and not self.where.holds(code, frame, request):
+        if self.where is not None and not self.where.holds(code, frame, arrival):
             return False
         if tracing.used_up(probe.limits.budget):
             probe.throttled += 1
@@ -121,9 +120,9 @@ class Trigger:
             recording = self._recording()
             target = self.names.get(id(code), code.co_name)
             task = None
-            if request is not None:
-                task = request.task(recording.shown_name)
-                recording.response = Response()
+            if arrival is not None:
+                task = arrival.task(recording.shown_name)
+                recording.response = arrival.outcome()
             tracing.recordings[recording] = Live(probe, recording, target, task)
             begun = tracing.core.begin(recording, code, frame)
         except IndexError:

@@ -11,10 +11,11 @@ from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any
 
 from . import pyversion
+from .arrival import Arrival
 from .codes import argument_names
 from .conditions import Condition, ConditionFailed
+from .kinds import kind_of
 from .redaction import RedactionPolicy
-from .request import NAMES, Request
 
 if TYPE_CHECKING:
     from .probe import Probe
@@ -34,11 +35,11 @@ class Where:
         self.condition = condition
         self.names_of = names_of
 
-    def holds(self, code: CodeType, frame: FrameType, request: Request | None) -> bool:
-        """Tell whether the task that begins in a frame, or the request, is meant; count it where it is not."""
+    def holds(self, code: CodeType, frame: FrameType, arrival: Arrival | None) -> bool:
+        """Tell whether the task that begins in a frame, or what enters there, is meant; count it where it is not."""
         probe = self._probe
         try:
-            if self.condition.holds(self.names_of(code, frame) if request is None else request.names()):
+            if self.condition.holds(self.names_of(code, frame) if arrival is None else arrival.names()):
                 return True
         except ConditionFailed as failure:
             probe.where_errors += 1
@@ -80,10 +81,11 @@ def of_arguments(probe: Probe, resolution: Resolution, redaction: RedactionPolic
     if probe.options.where is None:
         return None
     condition = Condition(probe.options.where, "where", redaction=redaction)
-    functions = [function for function in resolution.functions if function.request is None]
-    if any(target.startswith("http:") for target in probe.targets):
-        if len(probe.targets) == 1:
-            condition.expression.check_names(NAMES, "what is known of a request when it begins")
+    functions = [function for function in resolution.functions if function.reader is None]
+    kinds = {kind_of(target) for target in probe.targets}
+    if kinds != {None}:
+        if len(kinds) == 1 and (kind := kinds.pop()) is not None:
+            condition.expression.check_names(kind.known, f"what is known of {kind.called} when it begins")
     elif functions and not resolution.waits_for_import:
         known = dict.fromkeys(name for function in functions for name in argument_names(function.code))
         first = functions[0]

@@ -1,11 +1,11 @@
-"""Where requests enter an application: one module for each framework, found by being in this folder.
+"""Where work enters an application: one module for each framework, found by being in this folder.
 
-A module says `ENTRIES`, functions as `module:qualname` that are called once for a request, and `request`, which reads
-that request from the arguments of such a call (name -> value) and runs nothing. It imports nothing of the framework: an
-entry is looked for when its module is loaded. Optional is `TELLS`: functions that show the status of the response.
-Removing a module removes the framework.
+A module says `ENTRIES`, functions as `module:qualname` that are called once for a unit of work, and one function that is
+named after what enters there (`request`), which reads it from the arguments of such a call (name -> value), returns None
+where it is none (a lifespan), and runs nothing. It imports nothing of the framework: an entry is looked for when its
+module is loaded. Removing a module removes the framework.
 
-Concurrency: `entries` is read by the agent thread; `request` and the tells run on application threads inside callbacks.
+Concurrency: `entries` and `targets` are read by the agent thread; readers run on application threads inside callbacks.
 """
 
 from __future__ import annotations
@@ -14,31 +14,48 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from importlib import import_module
 from pkgutil import iter_modules
+from typing import NamedTuple
 
 from tracepatch_shared.targets import Target
 
+from ..arrival import Arrival
 from ..request import Request
 
-Reader = Callable[[Mapping[str, object]], "Request | None"]
-"""Reads the request from the arguments of an entry's call; None: it is none (a lifespan)."""
+
+class Reader(NamedTuple):
+    """What reads what enters at an entry."""
+
+    arrival: type[Arrival]
+    """The kind of work."""
+    read: Callable[[Mapping[str, object]], Arrival | None]
+
+
+_KINDS: dict[str, type[Arrival]] = {"request": Request}
+"""Name of the function that reads it in a framework's module -> the kind."""
 
 
 @lru_cache(maxsize=1)
-def entries() -> dict[str, Reader]:
-    """Return `module:qualname` -> reader of the entries of all frameworks that are known."""
+def _all() -> dict[str, Reader]:
     found: dict[str, Reader] = {}
     for item in iter_modules(__path__, __name__ + "."):
         module = import_module(item.name)
+        name = next(name for name in _KINDS if name in vars(module))
         for entry in module.ENTRIES:
-            found[entry] = module.request
+            found[entry] = Reader(_KINDS[name], vars(module)[name])
     return found
 
 
-@lru_cache(maxsize=1)
-def targets() -> tuple[Target, ...]:
+@lru_cache
+def entries(kind: str = "http") -> dict[str, Reader]:
+    """Return `module:qualname` -> reader of the entries of all frameworks that are known, of one kind of work."""
+    return {entry: reader for entry, reader in _all().items() if reader.arrival.kind == kind}
+
+
+@lru_cache
+def targets(kind: str = "http") -> tuple[Target, ...]:
     """Return the entries as targets."""
     found = []
-    for entry in entries():
+    for entry in entries(kind):
         module, _, qualname = entry.partition(":")
         found.append(Target("function", entry, module, qualname))
     return tuple(found)

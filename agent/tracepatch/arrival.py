@@ -1,0 +1,70 @@
+"""What enters at an entry: a request, a job, whatever kind of work a target names otherwise than by a function.
+
+Concurrency: made and asked on application threads, inside callbacks; runs nothing of the application's.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+from tracepatch_shared.targets import Target
+
+
+class Outcome:
+    """How it went, where its root's own end does not tell: fed by calls that the trace contains (see `response`)."""
+
+    __slots__ = ()
+
+    goes_on: ClassVar[bool] = False
+    """What the root returns may still have to be worked off by whoever called it."""
+    status: int | None = None
+    ended_ns: int = 0
+    """It was over for whoever waits for it, of `perf_counter_ns`; 0: when the root ends."""
+
+    @property
+    def failed(self) -> bool:
+        """It is an error, although the root may return."""
+        return False
+
+    def begins(self, status: object) -> None:
+        """A status is about to be sent."""
+
+    def ends(self) -> None:
+        """The last byte is about to be sent."""
+
+    def to_wire(self, started_ns: int) -> dict[str, Any]:  # noqa: ARG002 - some need it
+        """Return what the task of a trace says of it."""
+        return {}
+
+
+class Arrival(ABC):
+    """One unit of work as it enters, as plain data."""
+
+    __slots__ = ()
+
+    kind: ClassVar[str]
+    """The prefix of the targets that name it."""
+    known: ClassVar[tuple[str, ...]]
+    """What a condition may ask of it."""
+    called: ClassVar[str]
+    """What it is, in a sentence: `a request`."""
+    outermost: ClassVar[bool] = True
+    """Where entries call each other, the first one is meant."""
+
+    @abstractmethod
+    def names(self) -> Mapping[str, Any]:
+        """Return the values of `known`."""
+
+    @abstractmethod
+    def matches(self, target: Target) -> bool:
+        """Tell whether a target of this kind names it."""
+
+    @abstractmethod
+    def task(self, shown: Callable[[str], str]) -> dict[str, Any]:
+        """Return what the head of a trace says of it; `shown` makes of a text what may be shown of it."""
+
+    @abstractmethod
+    def outcome(self) -> Outcome:
+        """Return what takes in how it goes."""
