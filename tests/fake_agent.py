@@ -59,6 +59,8 @@ class FakeAgent:
         self.threads = threads
         self.chooses = chooses
         """Whether it knows the options, which came later than the others."""
+        self.says: dict[str, Any] = {}
+        """Further fields of `armed`."""
         self.counts: dict[str, Any] = {}
         """Counters that each probe begins with."""
         self.received: list[Message] = []
@@ -244,7 +246,8 @@ class FakeAgent:
                 "type": "armed", "re": number, "probe_id": probe_id, "matched": matched, "matched_total": 1, "near": [],
                 "waits_for_import": False, "limits": {}, "lowered": [], "expires_in_s": probe["ttl_s"],
                 **({"threads": probe.get("threads", False)} if self.threads else {}),
-                **({name: probe.get(name) for name in ("keep", "sample", "rate")} if self.chooses else {}),
+                **({name: probe.get(name) for name in ("keep", "having", "sample", "rate")} if self.chooses else {}),
+                **self.says,
             },
             sender,
         )  # fmt: skip

@@ -85,6 +85,9 @@ def test_what_is_looked_at() -> None:
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "live and a call": ({"having": ["a:b"], "live": True}, "--live"),
+    "too many calls": ({"having": ["a:b"] * 9}, "9 --having are more than the 8"),
+    "a call of a request": ({"having": ["http:/a"]}, "a call is of a function"),
     "live": ({"keep": "error", "live": True}, "--live"),
     "no arguments": ({"keep": "arg.user == 1", "args": False}, "--no-args"),
     "no results": ({"keep": "returned == 1", "args": False}, "--no-args"),
@@ -162,6 +165,10 @@ def test_what_is_said_of_them() -> None:
         "40 passed over (--concurrent), 5 sampled out (--sample), 2 over the rate (--rate), "
         "769 not kept: slowest 480 ms, --keep failed on 1: None has no order"
     )
+    missed = Tally(not_kept=9, having_missed=7, having_errors=3, having_error="None has no order")
+    assert ", ".join(left_out(missed)) == (
+        "9 not kept, 7 of these without the call of --having, --having failed on 3 calls: None has no order"
+    )
     assert passed_over(0, wanting=True) == "0 passed over"
     assert passed_over(3, wanting=False) == "3 passed over"
     fast = Nearest(measure="duration", least=False, value=3.21)
@@ -191,6 +198,11 @@ def test_what_is_said_of_them() -> None:
         ({"rate": 0.5}, Tally(rate_limited=900), 3, "--rate 5/s"),
         ({"keep": "len(returned) > 1"}, Tally(not_kept=9, keep_errors=9), 0, None),
         ({"keep": "error and duration > 500ms"}, Tally(not_kept=9, nearest=SLOW), 0, None),
+        ({"having": ["a.b:c(x == 1)"]}, Tally(not_kept=9, having_missed=9), 3, "--having 'a.b:c'"),
+        ({"having": ["a.b:c(x == 1)"]}, Tally(not_kept=9, having_missed=9, having_errors=2), 0, None),
+        ({"having": ["a.b:c"]}, Tally(not_kept=9, having_missed=9), 0, "--ttl"),
+        ({"having": ["a.b:c"]}, Tally(not_kept=9, having_missed=9), 20, "--concurrent 16"),
+        ({"having": ["a.b:c"], "keep": "duration > 500ms"}, Tally(not_kept=9, having_missed=2, nearest=SLOW), 0, "--slower-than 400ms"),
         ({}, Tally(), 0, None),
     ],
 )  # fmt: skip

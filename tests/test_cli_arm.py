@@ -117,9 +117,29 @@ def test_what_chooses_among_tasks_reaches_the_agent(agent, env):
     assert "concurrent" not in probe["limits"]
 
 
+def test_calls_that_have_to_occur_reach_the_agent_and_it_says_what_they_match(agent, env):
+    shop = agent(traces=1)
+    sought = {"having": "a:b(x == 1)", "matched_total": 0, "near": ["a:bb"], "waits_for_import": True}
+    shop.says = {"having_matched": [sought, {**sought, "having": "c:d", "matched_total": 2}]}
+    words = ("--having", "a:b(x == 1)", "--having", " c:d ")
+    done = ctl("arm", "m:f", *words, *shop.reach, env=env)
+    assert done.returncode == 0, done.stderr
+    assert shop.of("arm")[0]["probe"]["having"] == ["a:b(x == 1)", "c:d"]
+    assert (
+        "  --having: nothing that is loaded matches a:b(x == 1)\n  similar names: a:bb\n"
+        "  waiting for a module that matches to be imported\n"
+    ) in done.stderr
+    assert "matches c:d" not in done.stderr
+    done = ctl("arm", "m:f", *words, "--json", *shop.reach, env=env)
+    assert json.loads(done.stdout.splitlines()[0])["having"][0] == sought
+
+
 @pytest.mark.parametrize(
     ("words", "text"),
     [
+        ("--having a:b(x=1)", "    x=1\n     ^"),
+        ("--having http:/a", "a call is of a function"),
+        ("--having a:b --live", "--live shows a trace while it grows"),
         ("--keep duraton>5s", "did you mean duration?"),
         ("--keep user_id==4", "an argument is arg.user_id"),
         ("--errors --live", "--live shows a trace while it grows"),
@@ -138,9 +158,13 @@ def test_what_cannot_be_chosen_by_is_said_before_anybody_is_reached(agent, env, 
 
 def test_an_agent_that_does_not_know_a_condition_is_disarmed_and_refuses(agent, env):
     old, new = agent(traces=1, chooses=False), agent(traces=1)
-    done = ctl("arm", "m:f", "--errors", "--rate", "5/s", *old.reach, *new.reach, env=env)
+    words = ("--errors", "--having", "a:b", "--rate", "5/s")
+    done = ctl("arm", "m:f", *words, *old.reach, *new.reach, env=env)
     assert done.returncode == 0
-    assert "refused: --keep and --rate are newer than its tracepatch: nothing is armed there" in done.stderr
+    assert (
+        "refused: --keep and --having and --rate are newer than its tracepatch: nothing is armed there"
+        in done.stderr
+    )
     assert len(re.findall(r"^trace ", done.stdout, re.M)) == 1
     assert [message["probe_ids"] for message in old.of("disarm")] == [[old.of("arm")[0]["probe"]["probe_id"]]]
     alone = ctl("arm", "m:f", "--errors", *agent(traces=1, chooses=False).reach, env=env)

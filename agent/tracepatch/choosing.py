@@ -1,4 +1,4 @@
-"""How a probe chooses among the tasks that match: `--keep`, `--sample`, `--rate`, checked as they come from a controller."""
+"""How a probe chooses among the tasks that match: `--keep`, `--having`, `--sample`, `--rate`, checked as they come from a controller."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from typing import Any, Final
 
 from tracepatch_shared.conditions import Expression, parse
 from tracepatch_shared.errors import MessageError, NoRoom, UsageError
+from tracepatch_shared.having import Having, several
 from tracepatch_shared.limits import CEILINGS, KEEP_CONCURRENT, MAX_RATE, MAX_SAMPLE, Limits
 from tracepatch_shared.messages import field as checked
 from tracepatch_shared.text import duration
 from tracepatch_shared.thresholds import least_s, measures
 
+MAX_CHARACTERS: Final = 2000
+"""Of one call that has to occur, with its condition."""
 ROOM: Final = 1.25
 """A recording that has to reach a duration may take so many times as long."""
 
@@ -22,15 +25,23 @@ class Choice:
 
     keep: Expression | None = None
     """Decides at the end of a task whether its trace is kept; None: it is."""
+    having: tuple[Having, ...] = ()
+    """Calls that have to occur in a trace that is kept, each of them."""
     sample: int = 1
     """Of the tasks that match every so many-th, on average, is recorded."""
     rate: float | None = None
     """So many recordings begin in a second at the most."""
 
+    @property
+    def decides(self) -> bool:
+        """It is known at the end of a task only whether its trace is kept."""
+        return self.keep is not None or bool(self.having)
+
     def to_wire(self) -> dict[str, Any]:
         """Return what `armed` repeats: an agent that does not know an option cannot."""
         keep = None if self.keep is None else self.keep.text
-        return {"keep": keep, "sample": self.sample, "rate": self.rate}
+        having = [one.text for one in self.having] or None
+        return {"keep": keep, "having": having, "sample": self.sample, "rate": self.rate}
 
 
 def choice_from_wire(probe: dict[str, Any]) -> Choice:
@@ -43,18 +54,28 @@ def choice_from_wire(probe: dict[str, Any]) -> Choice:
     if rate is not None and not 0 < rate <= MAX_RATE:
         raise MessageError(f"arm: rate must be more than 0 and at most {MAX_RATE} a second, not {rate!r}")
     keep = None if text is None else parse(text, kind="keep")
-    if keep is not None:
-        if checked(probe, "live", bool, False):
-            raise UsageError(
-                "--live shows a trace while it grows, and with --keep it is known at its end that it is one: leave one out"
-            )
-        if not checked(probe, "args", bool, True) and measures(keep) & {"arg", "returned"}:
-            raise UsageError(
-                "with --no-args no value is recorded, so --keep cannot look at arg.NAME or returned"
-            )
+    having = tuple(several(texts_of(probe, "having")))
+    if (keep is not None or having) and checked(probe, "live", bool, False):
+        raise UsageError(
+            "--live shows a trace while it grows, and with --keep or --having it is known at its end that it is one: "
+            "leave one out"
+        )
+    if keep is not None and not checked(probe, "args", bool, True) and measures(keep) & {"arg", "returned"}:
+        raise UsageError("with --no-args no value is recorded, so --keep cannot look at arg.NAME or returned")
     return Choice(
-        keep=keep, sample=1 if sample is None else sample, rate=None if rate is None else float(rate)
+        keep=keep,
+        having=having,
+        sample=1 if sample is None else sample,
+        rate=None if rate is None else float(rate),
     )
+
+
+def texts_of(probe: dict[str, Any], field_name: str) -> list[str]:
+    """Return a list of texts, empty where it is missing; raise `MessageError`."""
+    texts: list[Any] = checked(probe, field_name, list, None) or []
+    if not all(type(text) is str and 0 < len(text) <= MAX_CHARACTERS for text in texts):
+        raise MessageError(f"arm: {field_name} must be texts of 1 to {MAX_CHARACTERS} characters")
+    return texts
 
 
 def fitted(limits: Limits, given: object, choice: Choice, ttl_s: float) -> tuple[Limits, list[str]]:
@@ -62,10 +83,12 @@ def fitted(limits: Limits, given: object, choice: Choice, ttl_s: float) -> tuple
 
     `given` is the map of limits as it was asked for. Raise `NoRoom` where the ceilings do not allow for it.
     """
-    if choice.keep is None:
+    if not choice.decides:
         return limits, []
     if not (isinstance(given, dict) and "concurrent" in given):
         limits = replace(limits, concurrent=KEEP_CONCURRENT)
+    if choice.keep is None:
+        return limits, []
     least = least_s(choice.keep)
     said: list[str] = []
     if least >= ttl_s:

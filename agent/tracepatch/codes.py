@@ -25,7 +25,7 @@ from inspect import (
     CO_VARKEYWORDS,
 )
 from types import CodeType, FrameType, ModuleType
-from typing import Final
+from typing import Any, Final
 
 import tracepatch_shared
 from tracepatch_shared import records
@@ -113,6 +113,7 @@ class Entry:
         "module",
         "naming",
         "naming_for",
+        "occurs",
         "opcodes",
         "open_for",
         "optimized",
@@ -160,6 +161,8 @@ class Entry:
             and not self.closes
         )
         """An ordinary function: it comes and goes on top of whatever runs."""
+        self.occurs: Callable[[Any, Entry, FrameType], None] | None = None
+        """Asked whether a call of it is one that has to occur in the trace (`having`)."""
         self.recorded = False
         """A node of it was made; the exits of all other code need no look."""
         # `Capturer` fills these in: what the names decide, and which trace has met them.

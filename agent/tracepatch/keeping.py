@@ -22,6 +22,7 @@ from tracepatch_shared.thresholds import measures, thresholds
 
 from .codes import argument_names
 from .conditions import Condition, ConditionFailed
+from .having import Calls
 from .objects import Plan, class_module, mro_of, name_text, plan_of, qualname_of
 from .recording import Recording
 from .redaction import RedactionPolicy
@@ -29,6 +30,7 @@ from .runners import Event, Node
 from .thawing import thawed
 
 if TYPE_CHECKING:
+    from .choosing import Choice
     from .resolve import Resolution
 
 POSTPONED_BYTES = 1 << 20
@@ -42,13 +44,15 @@ UNDECIDED_BYTES = 4 << 20
 class Candidate(Recording):
     """The recording of a task whose trace is not known to be kept."""
 
-    __slots__ = ("_plans", "_press", "raises")
+    __slots__ = ("_plans", "_press", "occurred", "raises")
 
     def __init__(self, *, press: Callable[[], None], **options: Any) -> None:
         """`press` wakes the agent thread for events that have become too many to wait unpacked; `wake` only asks to."""
         super().__init__(**options)
         self.raises: set[str] = set()
         """Names of the types of exceptions that have left a recorded call."""
+        self.occurred: set[int] = set()
+        """Numbers of the calls that have to occur and did (`having`)."""
         self._plans: dict[str, Plan] = {}
         self._press = press
 
@@ -180,34 +184,48 @@ NOTHING: Final[dict[str, Any]] = {
     "keep_errors": 0,
     "keep_error": None,
     "nearest": None,
+    "having": [],
+    "having_missed": 0,
+    "having_errors": 0,
+    "having_error": None,
 }
 """The counters of a probe that keeps all."""
 
 
 class Keep:
-    """The keep-condition of one probe, and what became of its candidates (agent thread)."""
+    """The keep-condition of one probe, the calls that have to occur, and what became of its candidates (agent thread)."""
 
-    def __init__(self, expression: Expression, redaction: RedactionPolicy) -> None:
+    def __init__(self, expression: Expression | None, redaction: RedactionPolicy, calls: Calls) -> None:
         """Raise `Refused` where the condition asks for what is redacted."""
-        self.used = measures(expression)
+        self.used = frozenset() if expression is None else measures(expression)
         """The measures that it names."""
+        self.calls = calls
+        self.having_missed = 0
+        """Candidates in which not all calls occurred that have to; the condition was not asked of them."""
         self.not_kept = 0
         self.errors = 0
         self.error: str | None = None
         """One sample of why the condition could not be evaluated."""
-        self._condition = Condition(expression.text, "keep", redaction=redaction)
-        self._threshold = next(iter(thresholds(expression)), None)
+        self._condition = (
+            None if expression is None else Condition(expression.text, "keep", redaction=redaction)
+        )
+        self._threshold = None if expression is None else next(iter(thresholds(expression)), None)
         self._nearest: float | None = None
 
     def account(self) -> Account:
         """Return what is to be fed with a new candidate's events."""
         return Account(self.used)
 
-    def decides(self, names: Mapping[str, Any], *, permitted: bool) -> bool:
-        """Return whether a candidate is kept, and count it otherwise; without a permit it is not looked at."""
-        if permitted:
+    def decides(self, names: Mapping[str, Any], occurred: int, *, permitted: bool) -> bool:
+        """Return whether a candidate is kept, and count it otherwise; without a permit it is not looked at.
+
+        `occurred` is how many of the calls did that have to.
+        """
+        if permitted and occurred < len(self.calls):
+            self.having_missed += 1
+        elif permitted:
             try:
-                if self._condition.holds(names):
+                if self._condition is None or self._condition.holds(names):
                     return True
             except ConditionFailed as failure:
                 self.errors += 1
@@ -230,11 +248,15 @@ class Keep:
     def counters(self) -> dict[str, Any]:
         """Return its part of COUNTERS."""
         return {
-            "keep": self._condition.expression.text,
+            "keep": None if self._condition is None else self._condition.expression.text,
             "not_kept": self.not_kept,
             "keep_errors": self.errors,
             "keep_error": self.error,
             "nearest": self._nearest_miss(),
+            "having": self.calls.texts,
+            "having_missed": self.having_missed,
+            "having_errors": self.calls.errors,
+            "having_error": self.calls.error,
         }
 
     def _nearest_miss(self) -> dict[str, Any] | None:
@@ -244,16 +266,17 @@ class Keep:
         return {"measure": threshold.measure, "least": threshold.least, "value": self._nearest}
 
 
-def keep_of(expression: Expression | None, resolution: Resolution, redaction: RedactionPolicy) -> Keep | None:
+def keep_of(choice: Choice, resolution: Resolution, redaction: RedactionPolicy) -> Keep | None:
     """Return what decides for a probe, None where it keeps all.
 
     Raises `ConditionError` for an argument that none of the functions has, where no further one can come, and `Refused`.
     """
-    if expression is None:
+    expression = choice.keep
+    if not choice.decides:
         return None
-    keep = Keep(expression, redaction)
+    keep = Keep(expression, redaction, Calls(choice.having, redaction))
     functions = resolution.functions
-    if functions and not resolution.waits_for_import:
+    if expression is not None and functions and not resolution.waits_for_import:
         known = dict.fromkeys(name for function in functions for name in argument_names(function.code))
         first = functions[0]
         what = f"{first.module}:{first.name}" if len(functions) == 1 else f"the {len(functions)} functions"

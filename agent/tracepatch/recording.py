@@ -195,6 +195,8 @@ class Recording(Runners):
             entry.tell(self.response, values)
             if _SNAPSHOT and entry.optimized:
                 values.clear()
+        if entry.occurs is not None:
+            entry.occurs(self, entry, frame)
         if self.full:
             return None
         if entry.action == HIDDEN:

@@ -152,6 +152,7 @@ class Roster:
             "lowered": list(options.lowered),
             "raised": list(options.raised),
             **options.choice.to_wire(),
+            "having_matched": [] if probe.keep is None else probe.keep.calls.to_wire(),
             "threads": options.threads,
             "where": options.where,
             "expires_in_s": options.ttl_s,
@@ -165,9 +166,9 @@ class Roster:
             probe.probe_id, options.operator, shown, resolution.total, options.count, until,
         )  # fmt: skip
         journal.audit(
-            "armed probe=%s operator=%s targets=%s count=%d ttl_s=%g arguments=%s where=%a keep=%a",
+            "armed probe=%s operator=%s targets=%s count=%d ttl_s=%g arguments=%s where=%a keep=%a having=%a",
             probe.probe_id, options.operator, shown, options.count, options.ttl_s, options.args, options.where,
-            options.choice.to_wire()["keep"],
+            options.choice.to_wire()["keep"], options.choice.to_wire()["having"],
         )  # fmt: skip
         return probe.answer
 

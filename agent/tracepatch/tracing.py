@@ -79,13 +79,14 @@ class Tracing:
 
     def arm(self, probe: Probe, targets: list[Target], resolution: Resolution) -> None:
         """Set the triggers of a probe; raise a `TracepatchError`, nothing set, when that cannot be."""
-        probe.keep = keep_of(probe.options.choice.keep, resolution, self.policy.redaction)
+        probe.keep = keep_of(probe.options.choice, resolution, self.policy.redaction)
         where = of_arguments(probe, resolution, self.policy.redaction)
         if not self._acquired:
             self.core.acquire(self)
             self._acquired = True
         self.core.cost_ns()
-        trigger = Trigger(self, probe, targets, waits=resolution.waits_for_import, where=where)
+        waits = resolution.waits_for_import or (probe.keep is not None and probe.keep.calls.waits_for_import)
+        trigger = Trigger(self, probe, targets, waits=waits, where=where)
         try:
             trigger.aim(resolution.functions)
         except TracepatchError:
@@ -283,7 +284,8 @@ class Tracing:
                 live.withheld.extend(self._packed(recording, live, until_s))
             return False
         account.close(recording)
-        if probe.keep.decides(account.names(recording), permitted=bool(probe.permits)):
+        names, occurred = account.names(recording), len(recording.occurred)
+        if probe.keep.decides(names, occurred, permitted=bool(probe.permits)):
             probe.permits.pop()
             live.account = None
             return True

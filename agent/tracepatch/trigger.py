@@ -15,7 +15,7 @@ from tracepatch_shared.targets import Target
 
 from .arrival import Arrival
 from .capture import Capturer
-from .codes import CodeTable
+from .codes import CodeTable, Entry
 from .entries import Entries
 from .keeping import Candidate
 from .live import Live
@@ -74,7 +74,12 @@ class Trigger:
     def loaded(self, module: object) -> None:
         """A module was imported: aim at what matches in it."""
         name = getattr(module, "__name__", "") if type(module) is ModuleType else ""
-        if type(name) is str and module_matters(self.targets, name):
+        if type(name) is not str:
+            return
+        if self.probe.keep is not None and type(module) is ModuleType:
+            codes = self._codes
+            self.probe.keep.calls.loaded(name, module, _none if codes is None else codes.get)
+        if module_matters(self.targets, name):
             found = resolve(self.targets, modules={name: module})
             self.aim(found.functions[: max(0, limits.MAX_TARGETS - len(self.functions))])
             self.probe.matched_total = len(self.functions)
@@ -150,11 +155,16 @@ class Trigger:
         if probe.admission is not None:
             probe.admission.make_up()
 
+    def _prepare(self, entry: Entry) -> None:
+        self._tracing.core.prepare(entry)
+        if self.probe.keep is not None:
+            self.probe.keep.calls.prepare(entry)
+
     def _recording(self) -> Recording:
         probe, tracing = self.probe, self._tracing
         capturer = Capturer(probe.capture, Redactor(tracing.policy.redaction))
         if self._codes is None:
-            self._codes = CodeTable(tracing.scope(probe, self.functions), tracing.core.prepare)
+            self._codes = CodeTable(tracing.scope(probe, self.functions), self._prepare)
         options: dict[str, Any] = {
             "limits": probe.limits,
             "codes": self._codes,
@@ -170,6 +180,10 @@ class Trigger:
             recording = Candidate(wake=tracing.wake_when_crowded, press=tracing.wake, **options)
         recording.on_end = tracing.ended
         return recording
+
+
+def _none(_code: int) -> None:
+    """No trace has met any code yet."""
 
 
 def _live(recording: Recording | None) -> Recording | None:

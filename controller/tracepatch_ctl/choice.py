@@ -12,6 +12,7 @@ from typing import Any
 
 from tracepatch_shared.conditions import parse
 from tracepatch_shared.errors import UsageError
+from tracepatch_shared.having import parse_having, several
 from tracepatch_shared.limits import (
     ATTACHED_TTL_S,
     CEILINGS,
@@ -26,7 +27,7 @@ from tracepatch_shared.thresholds import TIMES, conjuncts, least_s, thresholds
 
 from .reports import Counters, Nearest
 
-OPTIONS = {"keep": "--keep", "sample": "--sample", "rate": "--rate"}
+OPTIONS = {"keep": "--keep", "having": "--having", "sample": "--sample", "rate": "--rate"}
 """What an agent has to say that it obeys, and by which option it was asked for."""
 
 
@@ -46,6 +47,12 @@ class Tally:
     keep_error: str | None = None
     """One sample of why."""
     nearest: Nearest | None = None
+    having_missed: int = 0
+    """Candidates without a call that has to occur (`--having`); they are among those not kept."""
+    having_errors: int = 0
+    """Calls of which the condition in `--having` could not be evaluated."""
+    having_error: str | None = None
+    """Why not, on the first of these."""
 
 
 def tally(all_counters: Iterable[Counters | None]) -> Tally:
@@ -61,6 +68,9 @@ def tally(all_counters: Iterable[Counters | None]) -> Tally:
         keep_errors=sum(one.keep_errors for one in found),
         keep_error=next((one.keep_error for one in found if one.keep_error), None),
         nearest=nearest(misses),
+        having_missed=sum(one.having_missed for one in found),
+        having_errors=sum(one.having_errors for one in found),
+        having_error=next((one.having_error for one in found if one.having_error), None),
     )
 
 
@@ -93,22 +103,31 @@ def literal(seconds: float) -> str:
 
 
 def requested(
-    *, keep: str | None, sample: int | None, rate: float | None, live: bool, args: bool, ttl_s: float | None
+    *,
+    keep: str | None,
+    sample: int | None,
+    rate: float | None,
+    live: bool,
+    args: bool,
+    ttl_s: float | None,
+    having: Sequence[str] = (),
 ) -> tuple[dict[str, Any], float | None]:
     """Return the fields of a probe, and the time to live that the condition needs; raise `UsageError`."""
     if sample is not None and not 1 <= sample <= MAX_SAMPLE:
         raise UsageError(f"one of {sample} is no sample: write 1/1 to 1/{MAX_SAMPLE}")
     if rate is not None and not 0 < rate <= MAX_RATE:
         raise UsageError(f"{rate:g} a second is not possible: write more than 0 and at most {MAX_RATE}/s")
-    fields = {"keep": keep, "sample": sample, "rate": rate}
+    fields: dict[str, Any] = {"keep": keep, "sample": sample, "rate": rate}
+    if having:
+        fields["having"] = [one.text for one in several(list(having))]
+    if live and (keep is not None or having):
+        raise UsageError(
+            "--live shows a trace while it grows, and with --keep (--slower-than, --errors) or --having it is known at its "
+            "end that it is one: leave one out"
+        )
     if keep is None:
         return fields, ttl_s
     expression = parse(keep, kind="keep")
-    if live:
-        raise UsageError(
-            "--live shows a trace while it grows, and with --keep (--slower-than, --errors) it is known at its end that it "
-            "is one: leave one out"
-        )
     if not args and (expression.arguments or "returned" in expression.names):
         raise UsageError("with --no-args no value is recorded, so --keep cannot look at arg.NAME or returned")
     least = least_s(expression)
@@ -132,11 +151,12 @@ def ignored(probe: Mapping[str, Any], answer: Mapping[str, Any]) -> list[str]:
 def advice(probe: Mapping[str, Any], counts: Tally, passed_over: int) -> str | None:
     """Return the one option to try next where nothing was kept: what most of the tasks were lost to; None for no idea."""
     concurrent = (probe.get("limits") or {}).get("concurrent") or (
-        KEEP_CONCURRENT if probe.get("keep") else Limits().concurrent
+        KEEP_CONCURRENT if probe.get("keep") or probe.get("having") else Limits().concurrent
     )
     sample, rate = probe.get("sample"), probe.get("rate")
     lost: list[tuple[int, str | None]] = [
-        (counts.not_kept, _lower(probe, counts)),
+        (counts.not_kept - counts.having_missed, _lower(probe, counts)),
+        (counts.having_missed, _any_call(probe, counts)),
         (passed_over, f"--concurrent {min(2 * concurrent, CEILINGS.concurrent)}" if concurrent < CEILINGS.concurrent else None),
         (counts.sampled_out, f"--sample 1/{max(1, sample // 10)}" if sample else None),
         (counts.rate_limited, f"--rate {min(10 * rate, MAX_RATE):g}/s" if rate else None),
@@ -161,6 +181,16 @@ def _lower(probe: Mapping[str, Any], counts: Tally) -> str | None:
     if miss.measure == "duration" and miss.least:
         return f"--slower-than {shown}" if value > 0 else None
     return f"--keep '{miss.measure} {'>' if miss.least else '<'} {shown}'"
+
+
+def _any_call(probe: Mapping[str, Any], counts: Tally) -> str | None:
+    """Return what asks for the same calls with any arguments, else to wait longer."""
+    asked = [parse_having(text) for text in probe.get("having") or ()]
+    if counts.having_errors:
+        return None  # its reason is shown
+    if any(one.condition is not None for one in asked):
+        return " ".join(f"--having '{one.target.text}'" for one in asked)
+    return "--ttl"
 
 
 def _round(value: float, *, down: bool) -> float:

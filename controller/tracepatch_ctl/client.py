@@ -264,6 +264,7 @@ class Client(Reach):
         keep: str | None = None,
         sample: int | None = None,
         rate: float | None = None,
+        having: Sequence[str] | str = (),
         force: bool = False,
         live: bool = False,
         tag: str | None = None,
@@ -273,6 +274,7 @@ class Client(Reach):
 
         `where` is a condition on a task when it starts, `keep` one on what is known of it at its end (docs/conditions.md): only
         tasks for which they hold are recorded, only traces for which they hold count and come.
+        `having` names calls each of which has to occur in a trace that is kept, as `app.auth:load_user(user_id == 42)`.
         `sample` records every so many-th task on average, `rate` lets so many recordings begin in a second.
         `count` is over all agents, with `per_agent` for each. A detached probe needs a `ttl_s`; its session ends as soon
         as the agents answered. Raises `UsageError` and `NobodyReached`; agents that refuse do so in events, and when all
@@ -293,6 +295,7 @@ class Client(Reach):
             keep=keep,
             sample=sample,
             rate=rate,
+            having=[having] if isinstance(having, str) else having,
             force=force,
             live=live,
             tag=tag,

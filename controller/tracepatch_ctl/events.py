@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .choice import Tally
-from .reports import Agent, Ended, Function, TraceMeta
+from .reports import Agent, Ended, Function, Sought, TraceMeta
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +45,7 @@ class Armed:
     """A sentence for each limit that the agent lowered, and for each option that it is too old for."""
     raised: tuple[str, ...] = ()
     """A sentence for each limit that the agent raised so that the keep-condition can hold."""
+    having: tuple[Sought, ...] = ()
     expires_in_s: float
     joined: bool = False
     """It started after the session was armed."""

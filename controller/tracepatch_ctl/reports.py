@@ -124,6 +124,20 @@ class Counters:
     keep_error: str | None = None
     """One sample of why."""
     nearest: Nearest | None = None
+    having: tuple[str, ...] = ()
+    having_missed: int = 0
+    having_errors: int = 0
+    having_error: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sought:
+    """One call that `--having` asks for, in one agent when it was armed."""
+
+    having: str
+    matched_total: int
+    near: tuple[str, ...]
+    waits_for_import: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,6 +246,21 @@ def counters_from_wire(wire: object) -> Counters:
         keep_errors=_natural(entry, "keep_errors"),
         keep_error=field(entry, "keep_error", str, None),
         nearest=None if entry.get("nearest") is None else _nearest(entry["nearest"]),
+        having=texts(entry, "having"),
+        having_missed=_natural(entry, "having_missed"),
+        having_errors=_natural(entry, "having_errors"),
+        having_error=field(entry, "having_error", str, None),
+    )
+
+
+def sought_from_wire(wire: object) -> Sought:
+    """Return what an agent says of one call that `--having` asks for."""
+    entry = _map(wire, "having")
+    return Sought(
+        having=field(entry, "having", str),
+        matched_total=_natural(entry, "matched_total"),
+        near=texts(entry, "near"),
+        waits_for_import=field(entry, "waits_for_import", bool, False),
     )
 
 

@@ -51,6 +51,7 @@ def probe(
     keep: str | None = None,
     sample: int | None = None,
     rate: float | None = None,
+    having: Sequence[str] = (),
     **others: Any,
 ) -> dict[str, Any]:
     """Return the map that an `arm` message carries, with a fresh id; raise `UsageError` for what cannot be meant."""
@@ -63,7 +64,9 @@ def probe(
         raise UsageError("nothing to arm: give a target, as in app.views:Cart.checkout")
     if detach and ttl_s is None:
         raise UsageError("a detached probe needs a time to live: give --ttl, as in --ttl 10m")
-    choice, ttl_s = requested(keep=keep, sample=sample, rate=rate, live=live, args=args, ttl_s=ttl_s)
+    choice, ttl_s = requested(
+        keep=keep, having=having, sample=sample, rate=rate, live=live, args=args, ttl_s=ttl_s
+    )
     return {
         "probe_id": secrets.token_hex(4),
         "targets": list(targets),

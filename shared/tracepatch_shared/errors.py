@@ -2,7 +2,7 @@
 
     TracepatchError            failure              1
     ├── UsageError             usage                2   an option, target, duration or size is malformed
-    │   └── ConditionError     condition            2   a condition of --where or --keep cannot be understood
+    │   └── ConditionError     condition            2   a condition of --where, --keep, --having is none
     ├── MessageError           bad-message          1   a message is malformed, too large or unknown
     │   └── VersionError       version              1   the peer speaks another protocol version
     ├── NobodyReached          nobody               3   no agent was found or answered

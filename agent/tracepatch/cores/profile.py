@@ -494,6 +494,7 @@ class ProfileCore:
             read = copied
             try:
                 if not recording.called(entry, frame):
+                    read = copied or not entry.plain
                     return None
                 read = True
                 frame.f_trace_lines = False

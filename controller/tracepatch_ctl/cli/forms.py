@@ -69,6 +69,7 @@ def armed_form(event: Armed) -> dict[str, Any]:
         "limits": event.limits,
         "lowered": list(event.lowered),
         "raised": list(event.raised),
+        "having": [{**asdict(one), "near": list(one.near)} for one in event.having],
         "expires_in_s": event.expires_in_s,
         "joined": event.joined,
     }
@@ -146,7 +147,7 @@ def stored_form(entry: Entry) -> dict[str, Any]:
 
 
 def _counters(counters: Counters) -> dict[str, Any]:
-    return {**asdict(counters), "targets": list(counters.targets)}
+    return {**asdict(counters), "targets": list(counters.targets), "having": list(counters.having)}
 
 
 def _ended(ended: Ended) -> dict[str, Any]:

@@ -154,6 +154,12 @@ _CHOICE = (
         "--errors", is_flag=True, help="Keep only those that fail: --keep error. All conditions must hold."
     ),
     click.option(
+        "--having",
+        multiple=True,
+        metavar="TARGET[(EXPR)]",
+        help="Keep a trace only if this call occurred in it: 'app.auth:load_user(user_id == 42)'. Several must all have.",
+    ),
+    click.option(
         "--sample", type=SAMPLE, metavar="1/N", help="Record every N-th task that matches, on average."
     ),
     click.option("--rate", type=RATE, metavar="N/s", help="Begin at most N recordings a second."),
@@ -168,7 +174,7 @@ def choice_options(command: Command) -> Command:
         from ..choice import joined
 
         keep = joined(options.pop("keep"), options.pop("slower_than"), options.pop("errors"))
-        choice = {"keep": keep, "sample": options.pop("sample"), "rate": options.pop("rate")}
+        choice = {"keep": keep, **{name: options.pop(name) for name in ("having", "sample", "rate")}}
         return command(*args, choice=choice, **options)
 
     decorated: Any = gathered

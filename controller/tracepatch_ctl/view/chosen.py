@@ -31,6 +31,11 @@ def left_out(counts: Tally) -> Iterator[str]:
         yield f"{counts.unmatched} other requests"
     if counts.not_kept:
         yield not_kept(counts.not_kept, counts.nearest)
+    if counts.having_missed:
+        yield f"{counts.having_missed} of these without the call of --having"
+    if counts.having_errors:
+        why = f": {counts.having_error}" if counts.having_error else ""
+        yield f"--having failed on {counts.having_errors} calls{why}"
     if counts.keep_errors:
         yield f"--keep failed on {counts.keep_errors}{f': {counts.keep_error}' if counts.keep_error else ''}"
 

@@ -14,7 +14,7 @@ from .durations import milliseconds
 
 if TYPE_CHECKING:
     from ..events import Armed, End, Progress
-    from ..reports import Agent, Counters, Ended
+    from ..reports import Agent, Counters, Ended, Sought
 
 NAMES = 5
 """Functions, agents and near misses that a sentence names before it counts."""
@@ -47,7 +47,9 @@ def armed(events: Sequence[Armed], targets: Sequence[str]) -> list[str]:
     """Return what agents that took a probe have to say, those that say the same in one line."""
     groups: dict[object, list[Armed]] = {}
     for event in events:
-        groups.setdefault((event.matched, event.matched_total, event.near, event.joined), []).append(event)
+        groups.setdefault(
+            (event.matched, event.matched_total, event.near, event.joined, event.having), []
+        ).append(event)
     lines = []
     for group in groups.values():
         first = group[0]
@@ -65,7 +67,21 @@ def armed(events: Sequence[Armed], targets: Sequence[str]) -> list[str]:
                 lines.append(f"  similar names: {listed(first.near)}")
             if first.waits_for_import:
                 lines.append("  waiting for a module that matches to be imported")
+        lines += having(first.having)
         lines += [f"  {sentence}" for sentence in (*first.lowered, *first.raised)]
+    return lines
+
+
+def having(sought: Sequence[Sought]) -> list[str]:
+    """Return what is to be said of calls that `--having` asks for and that nothing loaded matches."""
+    lines = []
+    for one in sought:
+        if not one.matched_total:
+            lines.append(f"  --having: nothing that is loaded matches {one.having}")
+            if one.near:
+                lines.append(f"  similar names: {listed(one.near)}")
+            if one.waits_for_import:
+                lines.append("  waiting for a module that matches to be imported")
     return lines
 
 
