@@ -16,7 +16,7 @@ python := $(VENV)/bin/python
 pip := $(python) -m pip --quiet --quiet --disable-pip-version-check install
 
 .PHONY: help demo test lint format bench bench-here bench-readme bench-stacks bench-stacks-here soak soak-all test-all
-.PHONY: oracle oracle-here oracle-faults cpython-suites signals conditions conditions-here frameworks frameworks-here wheel clean
+.PHONY: bench-job bench-job-here oracle oracle-here oracle-faults cpython-suites signals conditions conditions-here frameworks frameworks-here wheel clean
 
 help:
 	@echo 'make demo       start a small server, trace two of its requests, leave nothing behind'
@@ -30,7 +30,8 @@ help:
 	@echo 'make bench      what tracing costs, beside other tracers, on every CPython found here'
 	@echo 'make bench-readme   writes what that found into the README'
 	@echo 'make bench-stacks   what a look with stacks takes after a minute on a lock, on every CPython found here'
-	@echo 'make frameworks  http: targets on more web frameworks than the tests install, on every CPython found here'
+	@echo 'make bench-job   what a block of tracepatch.job() costs while nobody waits for jobs'
+	@echo 'make frameworks  http: and job: targets on more frameworks and task queues than the tests install, on every CPython found here'
 	@echo 'make soak       a busy process, armed and disarmed at random, every node checked (MINUTES=10; make soak-all)'
 	@echo 'make wheel      dist/*.whl'
 	@echo 'make clean      remove the virtual environments and everything built'
@@ -106,11 +107,17 @@ bench-stacks:
 bench-stacks-here: $(VENV)/.demo
 	@$(python) -m benchmarks.stacks $(ARGS)
 
+bench-job:
+	@bash .ci/every bench-job-here
+
+bench-job-here: $(VENV)/.demo
+	@$(python) -m benchmarks.job
+
 frameworks:
 	@bash .ci/every frameworks-here
 
 frameworks-here: $(VENV)/.frameworks
-	@$(python) -m pytest tests/test_http_targets.py -q $(ARGS)
+	@TRACEPATCH_FRAMEWORKS=1 $(python) -m pytest tests/test_http_targets.py tests/test_jobs.py -q $(ARGS)
 
 soak: $(VENV)/.test
 	@PYTHONPATH=tests $(python) -m soak --minutes $(MINUTES)

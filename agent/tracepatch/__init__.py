@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 from tracepatch_shared import VERSION
 
+from .block import job
+
 if TYPE_CHECKING:
     from .agent import Agent
     from .scope import TraceNode, trace
 
-__all__ = ["TraceNode", "__version__", "start", "stop", "trace"]
+__all__ = ["TraceNode", "__version__", "job", "start", "stop", "trace"]
 
 __version__ = VERSION
-_LAZY = frozenset({"TraceNode", "job", "trace"})
-"""From `scope`, loaded on first use; `job` is reserved for a later version."""
+_LAZY = frozenset({"TraceNode", "trace"})
+"""From `scope`, loaded on first use."""
 
 
 def start(

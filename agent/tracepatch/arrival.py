@@ -28,6 +28,9 @@ class Outcome:
         """It is an error, although the root may return."""
         return False
 
+    def fails(self, what: object) -> None:
+        """Its library says that what has this id has failed."""
+
     def begins(self, status: object) -> None:
         """A status is about to be sent."""
 
@@ -50,6 +53,8 @@ class Arrival(ABC):
     """What a condition may ask of it."""
     called: ClassVar[str]
     """What it is, in a sentence: `a request`."""
+    open_names: ClassVar[bool] = False
+    """It may have other names besides."""
     outermost: ClassVar[bool] = True
     """Where entries call each other, the first one is meant."""
 

@@ -38,6 +38,10 @@ class Entries:
         if function.reader is not None:
             self._readers[id(function.code)] = function.reader
 
+    def waits_for(self, kind: str) -> bool:
+        """Tell whether a target is of this kind."""
+        return kind in self._wanted
+
     def clear(self) -> None:
         """Forget all of them."""
         self._readers.clear()

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from .arrival import Arrival
+from .jobs import Job
 from .request import Request
 
-KINDS: Final[dict[str, type[Arrival]]] = {arrival.kind: arrival for arrival in (Request,)}
+KINDS: Final[dict[str, type[Arrival]]] = {arrival.kind: arrival for arrival in (Request, Job)}
 
 
 def kind_of(target: str) -> type[Arrival] | None:

@@ -186,7 +186,7 @@ class Probe:
         """As many entries as traces may begin to record now; put back when one ends."""
         self.seen = 0
         self.unmatched = 0
-        """Requests that no target of the probe names."""
+        """What entered and no target of the probe names."""
         self.throttled = 0
         """Tasks that came while the budget of that second was used up."""
         self.passed_over = 0

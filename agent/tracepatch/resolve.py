@@ -173,6 +173,8 @@ class _Search:
         """Add the entries of what is loaded; anything else may still be imported."""
         for entry in frameworks.targets(kind):
             self._reader = frameworks.entries(kind)[entry.text]
+            if _NEEDS_HOLDERS:
+                self._by_attribute += self._reader.holders()
             self._function(entry, entry.module, entry.qualname)
         self._reader = None
 

@@ -83,7 +83,7 @@ def _field(name: str) -> Tell:
     return tell
 
 
-_BY_MODULE = {
+BY_MODULE: dict[tuple[str, str], Tell] = {
     ("aiohttp.web_response", "prepare"): _field("_status"),
     ("sanic.response.types", "send"): _field("status"),
     ("tornado.web", "flush"): _field("_status_code"),
@@ -99,7 +99,7 @@ _BY_NAME: dict[str, tuple[str, Tell]] = {
 
 def tell_of(module: str, name: str, arguments: tuple[str, ...]) -> Tell | None:
     """Return what calls of a function tell of a response; None for nearly all functions."""
-    known = _BY_MODULE.get((module, name))
+    known = BY_MODULE.get((module, name))
     if known is not None:
         return known
     argument, tell = _BY_NAME.get(name, ("", None))

@@ -17,6 +17,7 @@ from tracepatch_shared import records
 from tracepatch_shared.errors import TracepatchError
 from tracepatch_shared.targets import Target
 
+from . import block
 from .budget import Tax
 from .codes import Scope
 from .cores import Core, core
@@ -330,6 +331,9 @@ class Tracing:
 
     def after_fork_in_child(self) -> None:
         """Forget everything: the child begins dormant."""
+        for trigger in self._triggers.values():
+            trigger.off = True
+            block.waiting = []
         self._triggers.clear()
         self.recordings.clear()
         self._acquired = False

@@ -6,17 +6,21 @@ threads, inside callbacks, where it touches only deques, sets and counters; all 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import CodeType, FrameType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from tracepatch_shared import limits
 from tracepatch_shared.targets import Target
 
+from . import block
 from .arrival import Arrival
 from .capture import Capturer
 from .codes import CodeTable, Entry
+from .containment import take
 from .entries import Entries
+from .inside import Inside
+from .jobs import Job
 from .keeping import Candidate
 from .live import Live
 from .missing import Missing
@@ -28,6 +32,9 @@ from .where import Where
 
 if TYPE_CHECKING:
     from .tracing import Tracing
+
+Begin = Callable[[Recording, CodeType, FrameType], bool]
+"""Begins a recording; returns whether that could be."""
 
 
 class Trigger:
@@ -51,6 +58,8 @@ class Trigger:
 
     def aim(self, functions: Iterable[Function]) -> None:
         """Set the trigger on functions that it is not set on yet (agent thread, or the thread that imports)."""
+        if self._entries.waits_for("job") and self.enters not in block.waiting:
+            block.waiting = [*block.waiting, self.enters]
         for function in functions:
             if self.off:
                 return
@@ -65,6 +74,7 @@ class Trigger:
     def unaim(self) -> None:
         """Remove the trigger from all functions; whoever is in it just now begins nothing any more."""
         self.off = True
+        block.waiting = [begin for begin in block.waiting if begin != self.enters]
         for function in self.functions:
             self._tracing.core.unaim(function, self)
         self.functions.clear()
@@ -87,7 +97,6 @@ class Trigger:
     def __call__(self, code: CodeType, frame: FrameType) -> bool:
         """A target begins: record it if the probe still may; return whether it does."""
         probe = self.probe
-        tracing = self._tracing
         if self.off:
             return False
         arrival: Arrival | None = None
@@ -101,6 +110,36 @@ class Trigger:
             if not self._entries.wants(arrival):
                 probe.unmatched += 1
                 return False
+        return self._takes(arrival, code, frame, self._tracing.core.begin)
+
+    def enters(self, given: block.job, frame: FrameType) -> Inside | None:
+        """A block that is called a job begins: record it if it is meant."""
+        stays: list[Inside] = []
+
+        def begin(recording: Recording, _code: CodeType, frame: FrameType) -> bool:
+            inside = Inside(self._tracing.core, recording)
+            if not inside.begin(frame):
+                return False
+            stays.append(inside)
+            return True
+
+        try:
+            before = current.get()
+            if self.off or not (before is None or before.done or before.local):
+                return None
+            job = Job(given.name, (), given.fields)
+            if self._entries.wants(job):
+                self._takes(job, frame.f_code, frame, begin)
+            else:
+                self.probe.unmatched += 1
+        except BaseException as error:  # noqa: BLE001 - contained
+            take(error)
+        return stays[0] if stays else None
+
+    def _takes(self, arrival: Arrival | None, code: CodeType, frame: FrameType, begin: Begin) -> bool:
+        """Record what begins in a frame if the probe still may; return whether it does."""
+        probe = self.probe
+        tracing = self._tracing
         probe.seen += 1
         if self.where is not None and not self.where.holds(code, frame, arrival):
             return False
@@ -127,9 +166,10 @@ class Trigger:
             task = None
             if arrival is not None:
                 task = arrival.task(recording.shown_name)
+                target = self.names.get(id(code)) or f"{task['kind']}:{task['name']}"
                 recording.response = arrival.outcome()
             tracing.recordings[recording] = Live(probe, recording, target, task)
-            begun = tracing.core.begin(recording, code, frame)
+            begun = begin(recording, code, frame)
         except IndexError:
             if permits:
                 raise

@@ -84,7 +84,7 @@ def of_arguments(probe: Probe, resolution: Resolution, redaction: RedactionPolic
     functions = [function for function in resolution.functions if function.reader is None]
     kinds = {kind_of(target) for target in probe.targets}
     if kinds != {None}:
-        if len(kinds) == 1 and (kind := kinds.pop()) is not None:
+        if len(kinds) == 1 and (kind := kinds.pop()) is not None and not kind.open_names:
             condition.expression.check_names(kind.known, f"what is known of {kind.called} when it begins")
     elif functions and not resolution.waits_for_import:
         known = dict.fromkeys(name for function in functions for name in argument_names(function.code))

@@ -40,7 +40,7 @@ class Tally:
     throttled: int = 0
     """They came while the budget of that second was used up."""
     unmatched: int = 0
-    """Requests that no `http:` target names; they are not among those seen."""
+    """Requests and jobs that no target names; they are not among those seen."""
     not_kept: int = 0
     keep_errors: int = 0
     """Candidates on which the keep-condition failed; they are among those not kept."""

@@ -6,7 +6,8 @@
 | `app/views.py:120` | `file` |
 | `app.views.Cart.checkout` | `dotted` |
 | `http:POST /checkout*`, `http:/items/{id}` with any method, several as `GET|HEAD` | `http` |
-| `task:…`, `job:…`, `thread:…` | reserved: they parse, and `parse_targets` refuses them |
+| `job:send_email`, `job:app.tasks.*` | `job` |
+| `task:…`, `thread:…` | reserved: they parse, and `parse_targets` refuses them |
 
 Globs are `*`, `?` and `[…]`; they respect case, and `*` matches dots too. `<locals>` in a qualname may be left out.
 In the path of an `http` target `*` matches `/` too, and `{name}` or `<name>`, as frameworks print their routes, stand for
@@ -27,7 +28,9 @@ from .errors import UsageError
 
 Kind = Literal["function", "file", "dotted", "http", "task", "job", "thread"]
 
-RESERVED = ("task", "job", "thread")
+NAMED = ("task", "job", "thread")
+"""Kinds whose targets are a glob for a name."""
+RESERVED = ("task", "thread")
 """Kinds that parse but that this version cannot arm; take one out of here when it can."""
 
 MAX_TARGET_CHARACTERS = 1000
@@ -52,8 +55,8 @@ class Target:
     """One parsed target. Which fields are set depends on `kind`.
 
     `function`: `module` and `qualname` are globs, `line` picks one of several. `file`: `path` and `line`. `dotted`:
-    `qualname` is the whole dotted name, and `line` may pick. `http`: `methods` (none: any) and `path`. Reserved kinds:
-    `qualname` is what follows the prefix.
+    `qualname` is the whole dotted name, and `line` may pick. `http`: `methods` (none: any) and `path`. Kinds that are
+    `NAMED`: `qualname` is the glob that follows the prefix.
     """
 
     kind: Kind
@@ -103,6 +106,10 @@ class Target:
             return False
         return path == self.path or bool(_route(self.path).match(path[:MAX_PATH]))
 
+    def matches_name(self, name: str) -> bool:
+        """Tell whether a name is the one meant; only for kinds that are `NAMED`."""
+        return _matches(self.qualname, name)
+
     def splits(self) -> Iterator[tuple[str, str]]:
         """Yield each (module, qualname) that a `dotted` name can mean, the longest module first."""
         parts = self.qualname.split(".")
@@ -141,7 +148,7 @@ def parse_target(text: str) -> Target:
             )
         if prefix[1] == "http":
             return _http(text, body)
-        for kind in RESERVED:
+        for kind in NAMED:
             if prefix[1] == kind:
                 return Target(kind, text, qualname=body)  # type: ignore[arg-type]
     file = _FILE.fullmatch(body)

@@ -5,21 +5,27 @@ named after what enters there (`request`), which reads it from the arguments of 
 where it is none (a lifespan), and runs nothing. It imports nothing of the framework: an entry is looked for when its
 module is loaded. Removing a module removes the framework.
 
+Optional are `TELLS`, what calls of which functions tell of the outcome ((module, name) -> `response.Tell`), and `holders`,
+which yields function objects of an entry that no module shows: on 3.10 and 3.11 each has to be found.
+
 Concurrency: `entries` and `targets` are read by the agent thread; readers run on application threads inside callbacks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from importlib import import_module
 from pkgutil import iter_modules
+from types import FunctionType
 from typing import NamedTuple
 
 from tracepatch_shared.targets import Target
 
 from ..arrival import Arrival
+from ..jobs import Job
 from ..request import Request
+from ..response import BY_MODULE
 
 
 class Reader(NamedTuple):
@@ -28,9 +34,10 @@ class Reader(NamedTuple):
     arrival: type[Arrival]
     """The kind of work."""
     read: Callable[[Mapping[str, object]], Arrival | None]
+    holders: Callable[[], Iterable[FunctionType]] = tuple
 
 
-_KINDS: dict[str, type[Arrival]] = {"request": Request}
+_KINDS: dict[str, type[Arrival]] = {"request": Request, "job": Job}
 """Name of the function that reads it in a framework's module -> the kind."""
 
 
@@ -40,8 +47,10 @@ def _all() -> dict[str, Reader]:
     for item in iter_modules(__path__, __name__ + "."):
         module = import_module(item.name)
         name = next(name for name in _KINDS if name in vars(module))
+        BY_MODULE.update(vars(module).get("TELLS", {}))
         for entry in module.ENTRIES:
-            found[entry] = Reader(_KINDS[name], vars(module)[name])
+            holders = vars(module).get("holders", tuple)
+            found[entry] = Reader(_KINDS[name], vars(module)[name], holders)
     return found
 
 
