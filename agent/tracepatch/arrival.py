@@ -28,6 +28,9 @@ class Outcome:
         """It is an error, although the root may return."""
         return False
 
+    def view_raised(self) -> None:
+        """A framework was given an exception out of the view, or what it had begun to send broke off."""
+
     def fails(self, what: object) -> None:
         """Its library says that what has this id has failed."""
 

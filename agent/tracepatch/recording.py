@@ -256,6 +256,8 @@ class Recording(Runners):
             self._emit((RAISE, node.runner, now, node, raised[0], raised[1]))
         elif node.runner.entered:
             self._left(node)
+        if self.returned_root is not None and self.response is not None and self._body_broke(node, raised[0]):
+            self.response.view_raised()
         if node is self.root_node:
             self.finish()
         return node
@@ -319,6 +321,13 @@ class Recording(Runners):
         self.returned_root, self.root_node = self.root_node, None
         self.local = True  # the next request may come to this thread although nobody has closed this one's
         return True
+
+    def _body_broke(self, node: Node, name: str) -> bool:
+        """Tell whether an exception has left what the server takes the response from: a generator, or a `__next__`."""
+        entry = node.entry
+        gives = entry.code.co_name == "__next__" or (entry.suspends and not entry.coroutine)
+        asked = node is self.root_node or (gives and not node.runner.stack)
+        return asked and name not in ("StopIteration", "GeneratorExit")
 
     def _body_ends(self, entry: Entry, frame: FrameType) -> None:
         """A frame begins: when it ends so does the body, if it is that of the generator or of `close`."""

@@ -14,13 +14,14 @@ from time import perf_counter_ns
 from typing import Any, ClassVar
 
 from .arrival import Outcome
+from .failures import failure_of
 from .walk import instance_dict
 
 
 class Response(Outcome):
     """What is known of it so far; times are of `perf_counter_ns`."""
 
-    __slots__ = ("ended_ns", "status")
+    __slots__ = ("_raised", "ended_ns", "status")
 
     goes_on: ClassVar[bool] = True
 
@@ -28,10 +29,16 @@ class Response(Outcome):
         self.status: int | None = None
         self.ended_ns = 0
         """The last byte was handed to the server; 0 as long as it was not."""
+        self._raised = False
+        """An exception has left the view, or broke off what it had begun to send."""
 
     @property
     def failed(self) -> bool:
-        return self.status is not None and self.status >= 500
+        """The request has failed: by its status, or by an exception that was not made a redirect or a client's error."""
+        status = self.status
+        if status is None:
+            return self._raised
+        return status >= 500 or (self._raised and not 300 <= status < 500)
 
     def to_wire(self, started_ns: int) -> dict[str, Any]:
         """Return what the task of a trace says of it."""
@@ -44,6 +51,9 @@ class Response(Outcome):
         """A status is about to be sent; of several the last holds."""
         if type(status) is int:
             self.status = status
+
+    def view_raised(self) -> None:
+        self._raised = True
 
     def ends(self) -> None:
         """The last byte is about to be sent."""
@@ -103,4 +113,4 @@ def tell_of(module: str, name: str, arguments: tuple[str, ...]) -> Tell | None:
     if known is not None:
         return known
     argument, tell = _BY_NAME.get(name, ("", None))
-    return tell if argument in arguments else None
+    return tell if argument in arguments else failure_of(module, name, arguments)
