@@ -290,8 +290,8 @@ def test_no_secret_comes_out() -> None:
 @pytest.mark.timeout(300)
 def test_with_redaction_off_each_is_found() -> None:
     with short() as (directory, monkeypatch):
-        policy = directory / "policy.json"
-        policy.write_text('{"redaction": {"enabled": false}}')
+        policy = directory / "policy.toml"
+        policy.write_text("[redaction]\nenabled = false\n")
         policy.chmod(0o600)
         out, secrets = session(directory, monkeypatch, policy)
     # What people are shown is cut short: there it may be in one output only.

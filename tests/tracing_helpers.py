@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from tracepatch.codes import is_library
+from tracepatch.policy import DEFAULT, Policy
 from tracepatch.probe import Probe, options_from_wire
 from tracepatch.resolve import resolve
 from tracepatch.tracing import Tracing
@@ -19,8 +20,8 @@ from tracepatch_shared.tree import TraceReader
 class Bench:
     """One `Tracing`, driven by hand."""
 
-    def __init__(self) -> None:
-        self.tracing = Tracing(int)  # called, and does nothing
+    def __init__(self, policy: Policy = DEFAULT) -> None:
+        self.tracing = Tracing(int, policy=policy)  # called, and does nothing
         self.reader = TraceReader
         self.readers: dict[str, TraceReader] = {}
         self.ended: list[str] = []
@@ -36,11 +37,13 @@ class Bench:
                     "lease_s": None,
                     "operator": "test@here",
                     **options,
-                }
+                },
+                self.tracing.policy,
             )
         )
         parsed = [parse_target(target) for target in targets]
-        self.tracing.arm(probe, parsed, resolve(parsed))
+        asks = probe.options.where is not None
+        self.tracing.arm(probe, parsed, self.tracing.policy.narrowed(parsed, resolve(parsed), asks=asks))
         return probe
 
     def traces(self) -> list[Trace]:
@@ -58,9 +61,9 @@ class Bench:
 
 
 @contextmanager
-def bench() -> Iterator[Bench]:
+def bench(policy: Policy = DEFAULT) -> Iterator[Bench]:
     """A bench that is released at the end, and verified to be clean then."""
-    made = Bench()
+    made = Bench(policy)
     try:
         yield made
     finally:

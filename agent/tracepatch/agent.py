@@ -136,10 +136,14 @@ class Agent:
     # ---- inside -------------------------------------------------------------------------------------------------
 
     def _make_tracing(self, wake: Callable[[], None]) -> Tracing:
-        from . import policy
+        from .policy import DEFAULT
         from .tracing import Tracing
 
-        owners = policy.read(self.config.policy)
+        owners = DEFAULT
+        if self.config.policy is not None:
+            from .policy_file import read
+
+            owners = read(self.config.policy)
         self.config = replace(self.config, problems=(*self.config.problems, *owners.problems))
         return Tracing(wake, packages=self.config.packages, policy=owners)
 

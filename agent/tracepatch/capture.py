@@ -45,6 +45,8 @@ TEXT_BYTES = 50 + SHORT
 _UNREADABLE = Mark("unreadable", {})
 """Shared: made before it is needed, as where the stack or the memory is at its end nothing can be made."""
 
+_SILENT = Mark("redacted", {})
+
 _REPR_FAILED = "<repr failed>"
 
 _args = BaseException.__dict__["args"].__get__
@@ -132,6 +134,8 @@ class Capturer:
         names = entry.arguments
         try:
             if entry.harmless_for is not self._trace:
+                if entry.silent:
+                    return [_SILENT for _ in names]
                 if not self._harmless(entry, values):
                     return self._hidden(names, values)
                 if self._repr:
@@ -218,6 +222,11 @@ class Capturer:
                 raise  # a signal handler's: the application's
             return _UNREADABLE
         return self.value(value)
+
+    @staticmethod
+    def silenced(entry: Entry, plain: Plain) -> Plain:
+        """Return what a call returned or raised, nothing of it where the policy wants none of its values."""
+        return _SILENT if entry.silent else plain
 
     def exception(self, exc: BaseException) -> tuple[str, Plain]:
         """Return the name of an exception's type and its message, put together from `args`, never by its `__str__`.

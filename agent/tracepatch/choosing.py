@@ -78,7 +78,9 @@ def texts_of(probe: dict[str, Any], field_name: str) -> list[str]:
     return texts
 
 
-def fitted(limits: Limits, given: object, choice: Choice, ttl_s: float) -> tuple[Limits, list[str]]:
+def fitted(
+    limits: Limits, given: object, choice: Choice, ttl_s: float, ceilings: Limits = CEILINGS
+) -> tuple[Limits, list[str]]:
     """Return limits under which the condition can hold, and a sentence for each that was raised for it.
 
     `given` is the map of limits as it was asked for. Raise `NoRoom` where the ceilings do not allow for it.
@@ -86,7 +88,7 @@ def fitted(limits: Limits, given: object, choice: Choice, ttl_s: float) -> tuple
     if not choice.decides:
         return limits, []
     if not (isinstance(given, dict) and "concurrent" in given):
-        limits = replace(limits, concurrent=KEEP_CONCURRENT)
+        limits = replace(limits, concurrent=min(KEEP_CONCURRENT, ceilings.concurrent))
     if choice.keep is None:
         return limits, []
     least = least_s(choice.keep)
@@ -97,12 +99,12 @@ def fitted(limits: Limits, given: object, choice: Choice, ttl_s: float) -> tuple
             "raise --ttl"
         )
     if least >= limits.max_duration_s:
-        if least >= CEILINGS.max_duration_s:
+        if least >= ceilings.max_duration_s:
             raise NoRoom(
-                f"a trace records for {duration(CEILINGS.max_duration_s * 1e9)} at the most here, so none is seen to take "
+                f"a trace records for {duration(ceilings.max_duration_s * 1e9)} at the most here, so none is seen to take "
                 f"{duration(least * 1e9)}: ask for less"
             )
-        raised = min(least * ROOM, CEILINGS.max_duration_s)
+        raised = min(least * ROOM, ceilings.max_duration_s)
         limits = replace(limits, max_duration_s=raised)
         said.append(
             f"max_duration_s is raised to {duration(raised * 1e9)}, or nothing could take {duration(least * 1e9)}"

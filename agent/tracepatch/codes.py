@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dis import opmap
 from fnmatch import fnmatchcase
 from inspect import (
@@ -121,12 +121,14 @@ class Entry:
         "recorded",
         "send",
         "serves_others",
+        "silent",
         "spawn",
         "suspends",
         "tell",
     )
 
-    def __init__(self, code: CodeType, module: str, action: int) -> None:
+    def __init__(self, code: CodeType, module: str, action: int, *, silent: bool = False) -> None:
+        """`silent`: no value of its calls is captured."""
         self.code = code
         self.module = module
         self.action = action
@@ -148,6 +150,7 @@ class Entry:
         self.serves_others = (module, code.co_name) in SERVES_OTHERS
         self.closes = code.co_name == "close" and self.arguments[:1] == ("self",)
         self.tell = tell_of(module, code.co_name, self.arguments)
+        self.silent = silent
         self.optimized = bool(flags & CO_OPTIMIZED)
         self.library = action == LIBRARY
         self.plain = (
@@ -159,6 +162,7 @@ class Entry:
             and not self.serves_others
             and self.tell is None
             and not self.closes
+            and not silent
         )
         """An ordinary function: it comes and goes on top of whatever runs."""
         self.occurs: Callable[[Any, Entry, FrameType], None] | None = None
@@ -199,18 +203,29 @@ class Scope:
         only: Sequence[str] = (),
         skip: Sequence[str] = (),
         skip_prefixes: Sequence[str] = (),
+        forbidden: Container[str] = (),
+        without_arguments: Container[str] = (),
     ) -> None:
+        """`forbidden` and `without_arguments` hold modules: the first are skipped, of the others no value is captured."""
         self._everything = everything
         self._packages = tuple(packages)
         self._lib = tuple(lib)
         self._only = tuple(only)
         self._skip = tuple(skip)
         self._skip_prefixes = tuple(skip_prefixes)
+        self._forbidden = forbidden
+        self._without_arguments = without_arguments
+
+    def silent(self, module: str) -> bool:
+        """Tell whether nothing is captured of the values of this module's calls."""
+        return module in self._without_arguments
 
     def action(self, module: str, file: str) -> int:
         """Return what a trace does with code of this module and file."""
         if file.startswith(_OURS) or module.partition(".")[0] in _OUR_PACKAGES:
             return HIDDEN  # by module, too: a dataclass's methods stand in no file
+        if module in self._forbidden:
+            return SKIPPED
         if (self._skip_prefixes and module.startswith(self._skip_prefixes)) or _matches(self._skip, module):
             return SKIPPED
         if self._only:
@@ -234,7 +249,7 @@ class CodeTable:
     def add(self, code: CodeType, frame: FrameType) -> Entry:
         """Return a new entry for the code that runs in `frame` (about 5 µs, once per code object)."""
         module, file = _origin(code.co_filename, frame.f_globals)
-        entry = Entry(code, module, self._scope.action(module, file))
+        entry = Entry(code, module, self._scope.action(module, file), silent=self._scope.silent(module))
         if self._prepare is not None:
             self._prepare(entry)
         return self.put(entry)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tracepatch_shared.errors import Disabled, InternalError, MessageError, TracepatchError
+from tracepatch_shared.errors import Disabled, Forbidden, InternalError, MessageError, TracepatchError
 from tracepatch_shared.limits import MAX_COUNT, MAX_STACKS, STACKS
 from tracepatch_shared.messages import MAX_REQUEST_BYTES, UNKNOWN_REQUEST, Message, error, field, unpack
 
@@ -106,13 +106,22 @@ class Desk:
             "core": self._tracing.core_name,
             "core_reason": self._tracing.core_reason,
             "state": self._state(),
+            "problem": self._problem(),
             "endpoint": self._endpoint.address,
             "malformed": self.malformed,
             "dropped": self._endpoint.dropped,
         }
 
+    def _problem(self) -> str | None:
+        """Return why nothing can be armed here now."""
+        if self._roster.broken:
+            return f"tracing is off until the process restarts: {self._roster.broken}"
+        if killswitch.is_on(self._endpoint.folder):
+            return f"the kill switch {killswitch.path(self._endpoint.folder)} is on"
+        return self._tracing.policy.broken
+
     def _state(self) -> str:
-        if self.closing or self._roster.broken or killswitch.is_on(self._endpoint.folder):
+        if self.closing or self._problem():
             return "disabled"
         if self._tracing.live:
             return "tracing"
@@ -132,7 +141,9 @@ class Desk:
     def _arm(self, sender: bytes, message: Message) -> Message:
         if self.closing:
             raise Disabled("this process ends")
-        options = options_from_wire(field(message, "probe", dict))
+        policy = self._tracing.policy
+        policy.check()
+        options = options_from_wire(field(message, "probe", dict), policy)
         try:
             return {"type": "armed", "re": message["id"], **self._roster.arm(options, sender)}
         except TracepatchError as refusal:
@@ -156,10 +167,12 @@ class Desk:
             raise MessageError(f"extend: ttl_s must be a positive number of seconds, not {ttl_s!r}")
         if count is not None and not 0 < count <= MAX_COUNT:
             raise MessageError(f"extend: count must be 1 to {MAX_COUNT}, not {count}")
+        ttl_s, count, lowered = self._tracing.policy.extended(ttl_s, count)
         return {
             "type": "extended",
             "re": message["id"],
             "probe": self._roster.extend(probe_id, ttl_s=ttl_s, count=count),
+            "lowered": lowered,
         }
 
     def _disarm(self, _sender: bytes, message: Message) -> Message:
@@ -174,8 +187,10 @@ class Desk:
 
     def _targets(self, _sender: bytes, message: Message) -> Message:
         pattern = field(message, "pattern", str)
+        self._tracing.policy.check()
         most = max(1, min(field(message, "limit", int, MAX_SHOWN), 1000))
-        _, found = self._resolve([pattern])
+        targets, found = self._resolve([pattern])
+        found = self._tracing.policy.narrowed(targets, found)
         return {
             "type": "targets",
             "re": message["id"],
@@ -186,6 +201,10 @@ class Desk:
         }
 
     def _stacks(self, _sender: bytes, message: Message) -> Message:
+        policy = self._tracing.policy
+        policy.check()
+        if not policy.stacks:
+            raise Forbidden("the policy of this process does not allow stacks")
         operator = message.get("operator")
         by = name(operator, "operator") if isinstance(operator, str) else "?"
         journal.audit("stacks operator=%s", by)
@@ -193,7 +212,7 @@ class Desk:
             task=_glob(message, "task"),
             thread=_glob(message, "thread"),
             limit=max(1, min(field(message, "limit", int, STACKS), MAX_STACKS)),
-            redaction=self._tracing.policy.redaction,
+            redaction=policy.redaction,
         )
         return {"type": "stacks", "re": message["id"], **look.to_wire()}
 

@@ -13,14 +13,17 @@ from tracepatch_shared.errors import Disabled
 FILE = "off"
 
 
+def path(folder: str) -> str:
+    """Return where the file would be."""
+    return os.path.join(folder, FILE)
+
+
 def is_on(folder: str) -> bool:
     """Return whether the file is there, of whatever kind; one system call."""
-    return os.path.lexists(os.path.join(folder, FILE))
+    return os.path.lexists(path(folder))
 
 
 def check(folder: str) -> None:
     """Raise `Disabled` when the kill switch is on."""
     if is_on(folder):
-        raise Disabled(
-            f"tracing is switched off here by the file {os.path.join(folder, FILE)}: remove it to arm again"
-        )
+        raise Disabled(f"tracing is switched off here by the file {path(folder)}: remove it to arm again")

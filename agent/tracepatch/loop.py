@@ -255,7 +255,9 @@ class Loop:
 
     def _write_down(self) -> None:
         traces = [trace for trace in self._held.finished() if not trace.spooled]
-        if traces and self.reachable:
+        if traces and not self._tracing.policy.spool:
+            journal.warning("%d traces are lost: the policy allows no spool", len(traces))
+        elif traces and self.reachable:
             try:
                 left_out = spool.write(self.endpoint.folder, self._desk.agent(), traces)
             except (OSError, Unreachable) as error:
@@ -271,7 +273,7 @@ class Loop:
             for trace in self._held.traces.values()
             if trace.ended and trace.spooled is None and not self._post.brings(trace.trace_id)
         ]
-        if traces:
+        if traces and self._tracing.policy.spool:
             try:
                 spool.write(self.endpoint.folder, self._desk.agent(), traces)
             except (OSError, Unreachable):  # tried again at exit, and said then

@@ -16,8 +16,6 @@ from typing import Any, Final
 
 from tracepatch_shared.errors import MessageError
 from tracepatch_shared.limits import (
-    MAX_COUNT,
-    MAX_TTL_S,
     Capture,
     Limits,
     capture_from_wire,
@@ -29,6 +27,7 @@ from tracepatch_shared.text import duration, size
 from .admission import Admission
 from .choosing import Choice, choice_from_wire, fitted
 from .keeping import NOTHING, Keep
+from .policy import DEFAULT, Policy, over
 
 MAX_TARGETS_GIVEN: Final = 20
 MAX_GLOBS: Final = 100
@@ -62,6 +61,8 @@ class Options:
     threads: bool
     """Threads and pools' work that a task starts are followed, although they do not take its Context along."""
     tag: str | None
+    mode: str = "safe"
+    """How values are captured: `safe`, or `repr` where the policy allows it."""
     where: str | None = None
     """The condition that a task has to meet when it starts."""
     choice: Choice = field(default_factory=Choice)
@@ -71,33 +72,31 @@ class Options:
     """A sentence for each limit that was raised so that the keep-condition can hold."""
 
 
-def options_from_wire(wire: object) -> Options:
-    """Return the options of a PROBE map; raise `MessageError` for a malformed one."""
+def options_from_wire(wire: object, policy: Policy = DEFAULT) -> Options:
+    """Return the options of a PROBE map within the policy; raise `MessageError` for a malformed one."""
     if not isinstance(wire, dict):
         raise MessageError(f"arm: field 'probe' must be a map, not {type(wire).__name__}")
-    probe: dict[str, Any] = {"type": "arm", **wire}
-    lowered: list[str] = []
+    ceilings = policy.ceilings
+    probe, lowered = policy.clipped({"type": "arm", **wire})
     count = checked(probe, "count", int)
     if count < 1:
         raise MessageError(f"arm: count must be at least 1, not {count}")
-    if count > MAX_COUNT:
-        lowered.append(f"count {count} is above the ceiling: {MAX_COUNT} holds")
-        count = MAX_COUNT
+    if count > ceilings.count:
+        lowered.append(over("count", count, ceilings.count))
+        count = ceilings.count
     ttl_s = _seconds(probe, "ttl_s")
-    if ttl_s > MAX_TTL_S:
-        lowered.append(
-            f"ttl {duration(min(ttl_s, 1e9) * 1e9)} is above the ceiling: {duration(MAX_TTL_S * 1e9)} holds"
-        )
-        ttl_s = MAX_TTL_S
+    if ttl_s > ceilings.ttl_s:
+        lowered.append(over("ttl", duration(min(ttl_s, 1e9) * 1e9), duration(ceilings.ttl_s * 1e9)))
+        ttl_s = ceilings.ttl_s
     lease_s = (
         None if probe.get("lease_s") is None else max(MIN_LEASE_S, min(_seconds(probe, "lease_s"), ttl_s))
     )
-    limits, lower = limits_from_wire(probe.get("limits") or {})
+    limits, lower = limits_from_wire(probe.get("limits") or {}, ceilings.limits)
     lowered += lower
-    capture, lower = capture_from_wire(probe.get("capture") or {})
+    capture, lower = capture_from_wire(probe.get("capture") or {}, ceilings.capture)
     lowered += lower
     choice = choice_from_wire(probe)
-    limits, raised = fitted(limits, probe.get("limits"), choice, ttl_s)
+    limits, raised = fitted(limits, probe.get("limits"), choice, ttl_s, ceilings.limits)
     targets = _texts(probe, "targets", most=MAX_TARGETS_GIVEN)
     if not targets:
         raise MessageError("arm: a probe needs at least one target")
@@ -123,6 +122,7 @@ def options_from_wire(wire: object) -> Options:
         args=checked(probe, "args", bool, True),
         threads=checked(probe, "threads", bool, False),
         tag=None if probe.get("tag") is None else name(checked(probe, "tag", str), "tag"),
+        mode=_mode(probe),
         where=_condition(probe, "where"),
         choice=choice,
         lowered=tuple(lowered),
@@ -208,11 +208,11 @@ class Probe:
             self.lease_until_s = now_s + self.options.lease_s
 
     def extend(self, now_s: float, *, ttl_s: float | None, count: int | None) -> None:
-        """Let the probe live `ttl_s` from now and keep `count` traces in all, where that is more, within the ceilings."""
+        """Let the probe live `ttl_s` from now and keep `count` traces in all, where that is more."""
         if ttl_s is not None:
-            self.expires_s = max(self.expires_s, now_s + min(ttl_s, MAX_TTL_S))
+            self.expires_s = max(self.expires_s, now_s + ttl_s)
         if count is not None:
-            more = max(0, min(count, MAX_COUNT) - self.count)
+            more = max(0, count - self.count)
             self.count += more
             self.permits.extend([None] * more)
 
@@ -318,6 +318,13 @@ def _seconds(message: dict[str, Any], field_name: str) -> float:
             f"{message['type']}: {field_name} must be a positive number of seconds, not {value!r}"
         )
     return float(value)
+
+
+def _mode(message: dict[str, Any]) -> str:
+    mode: str = checked(message, "mode", str, "safe")
+    if mode not in ("safe", "repr"):
+        raise MessageError(f"arm: mode must be safe or repr, not {mode[:20]!r}")
+    return mode
 
 
 def _condition(message: dict[str, Any], field_name: str) -> str | None:

@@ -230,7 +230,7 @@ class Recording(Runners):
             return None
         if node.visible:
             plain = self._capturer.returned(node.entry, value) if self._arguments else None
-            self._emit((RETURN, node.runner, now, node, plain))
+            self._emit((RETURN, node.runner, now, node, self._capturer.silenced(node.entry, plain)))
         elif node.runner.entered:
             self._left(node)
         if node is self.root_node and not self._body_follows(value):
@@ -253,7 +253,8 @@ class Recording(Runners):
         if node is None:
             return None
         if node.visible:
-            self._emit((RAISE, node.runner, now, node, raised[0], raised[1]))
+            message = self._capturer.silenced(node.entry, raised[1])
+            self._emit((RAISE, node.runner, now, node, raised[0], message))
         elif node.runner.entered:
             self._left(node)
         if self.returned_root is not None and self.response is not None and self._body_broke(node, raised[0]):

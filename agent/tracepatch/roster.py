@@ -124,7 +124,14 @@ class Roster:
             return {**known.answer, "expires_in_s": round(known.expires_s - self._clock(), 3)}
         self._admit(options)
         targets, resolution = self._resolve(options.targets)
+        policy = self._tracing.policy
+        resolution = policy.narrowed(targets, resolution, asks=options.where is not None)
         functions = resolution.functions
+        if resolution.total > policy.ceilings.functions:
+            raise TooWide(
+                f"{resolution.total} functions match, more than the {policy.ceilings.functions} that are allowed "
+                "here: name them more exactly"
+            )
         if resolution.total > limits.MAX_TARGETS and not options.force:
             raise TooWide(
                 f"{resolution.total} functions match, more than the {limits.MAX_TARGETS} that are safe: "
@@ -154,6 +161,7 @@ class Roster:
             **options.choice.to_wire(),
             "having_matched": [] if probe.keep is None else probe.keep.calls.to_wire(),
             "threads": options.threads,
+            "mode": options.mode,
             "where": options.where,
             "expires_in_s": options.ttl_s,
         }

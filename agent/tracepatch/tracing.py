@@ -127,6 +127,8 @@ class Tracing:
             lib=wanted.get("lib", ()),
             only=wanted.get("only", ()),
             skip=wanted.get("skip", ()),
+            forbidden=self.policy.forbidden,
+            without_arguments=self.policy.without_arguments,
         )
 
     # ---- traces -------------------------------------------------------------------------------------------------

@@ -53,6 +53,7 @@ class Trigger:
         self._entries = Entries(targets)
         self._tracing = tracing
         self._codes: CodeTable | None = None
+        self._asks = where is not None
         self._missing_slots = Missing()
         self._missing_permits = Missing()
 
@@ -63,7 +64,7 @@ class Trigger:
         for function in functions:
             if self.off:
                 return
-            if id(function.code) not in self.names:
+            if id(function.code) not in self.names and self._tracing.policy.traces(function, asks=self._asks):
                 self.names[id(function.code)] = f"{function.module}:{function.name}"
                 self._entries.add(function)
                 self.functions.append(function)
@@ -91,7 +92,8 @@ class Trigger:
             self.probe.keep.calls.loaded(name, module, _none if codes is None else codes.get)
         if module_matters(self.targets, name):
             found = resolve(self.targets, modules={name: module})
-            self.aim(found.functions[: max(0, limits.MAX_TARGETS - len(self.functions))])
+            most = min(limits.MAX_TARGETS, self._tracing.policy.ceilings.functions)
+            self.aim(found.functions[: max(0, most - len(self.functions))])
             self.probe.matched_total = len(self.functions)
 
     def __call__(self, code: CodeType, frame: FrameType) -> bool:
@@ -202,7 +204,7 @@ class Trigger:
 
     def _recording(self) -> Recording:
         probe, tracing = self.probe, self._tracing
-        capturer = Capturer(probe.capture, Redactor(tracing.policy.redaction))
+        capturer = Capturer(probe.capture, Redactor(tracing.policy.redaction), mode=probe.options.mode)
         if self._codes is None:
             self._codes = CodeTable(tracing.scope(probe, self.functions), self._prepare)
         options: dict[str, Any] = {

@@ -40,6 +40,7 @@ from .reports import (
     ended_from_wire,
     function_from_wire,
     meta_from_wire,
+    pairs,
     sought_from_wire,
     texts,
 )
@@ -405,6 +406,7 @@ class Attachment:
             lowered=(*texts(message, "lowered"), *self._not_understood(message)),
             raised=texts(message, "raised"),
             having=each(message, "having_matched", sought_from_wire),
+            refused=pairs(message, "refused"),
             expires_in_s=float(field(message, "expires_in_s", (int, float), self.probe["ttl_s"])),
             joined=member.joined,
         )

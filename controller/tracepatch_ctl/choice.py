@@ -27,7 +27,13 @@ from tracepatch_shared.thresholds import TIMES, conjuncts, least_s, thresholds
 
 from .reports import Counters, Nearest
 
-OPTIONS = {"keep": "--keep", "having": "--having", "sample": "--sample", "rate": "--rate"}
+OPTIONS = {
+    "keep": "--keep",
+    "having": "--having",
+    "sample": "--sample",
+    "rate": "--rate",
+    "mode": "--capture mode=repr",
+}
 """What an agent has to say that it obeys, and by which option it was asked for."""
 
 

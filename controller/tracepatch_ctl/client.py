@@ -97,6 +97,8 @@ class AgentExtended:
 
     agent: Agent
     probe: Counters
+    lowered: tuple[str, ...] = ()
+    """A sentence for what a ceiling lowered."""
 
 
 class Client(Reach):
@@ -216,7 +218,8 @@ class Client(Reach):
             request |= {"count": checked_count(count)} if count is not None else {}
 
             def answer(agent: Agent, message: Message) -> AgentExtended:
-                return AgentExtended(agent=agent, probe=counters_from_wire(message.get("probe")))
+                probe = counters_from_wire(message.get("probe"))
+                return AgentExtended(agent=agent, probe=probe, lowered=texts(message, "lowered"))
 
             extended = self._ask(lines, request, answer)
         finally:
@@ -265,6 +268,7 @@ class Client(Reach):
         sample: int | None = None,
         rate: float | None = None,
         having: Sequence[str] | str = (),
+        mode: str = "safe",
         force: bool = False,
         live: bool = False,
         tag: str | None = None,
@@ -276,6 +280,7 @@ class Client(Reach):
         tasks for which they hold are recorded, only traces for which they hold count and come.
         `having` names calls each of which has to occur in a trace that is kept, as `app.auth:load_user(user_id == 42)`.
         `sample` records every so many-th task on average, `rate` lets so many recordings begin in a second.
+        `mode="repr"` shows objects by their `repr`, which runs their code, in processes whose policy allows it.
         `count` is over all agents, with `per_agent` for each. A detached probe needs a `ttl_s`; its session ends as soon
         as the agents answered. Raises `UsageError` and `NobodyReached`; agents that refuse do so in events, and when all
         did, `End` has the reason `refused`.
@@ -296,6 +301,7 @@ class Client(Reach):
             sample=sample,
             rate=rate,
             having=[having] if isinstance(having, str) else having,
+            mode=mode,
             force=force,
             live=live,
             tag=tag,

@@ -46,6 +46,8 @@ class Armed:
     raised: tuple[str, ...] = ()
     """A sentence for each limit that the agent raised so that the keep-condition can hold."""
     having: tuple[Sought, ...] = ()
+    refused: tuple[tuple[str, str], ...] = ()
+    """What the targets name as well and cannot be traced, and why; at most 50."""
     expires_in_s: float
     joined: bool = False
     """It started after the session was armed."""

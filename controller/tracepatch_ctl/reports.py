@@ -45,6 +45,8 @@ class Agent:
     implementation: str = ""
     reason: str = ""
     """A sentence that says why the state is `silent` or `misbehaving`."""
+    problem: str = ""
+    """A sentence that says why nothing can be armed there."""
 
     @property
     def answers(self) -> bool:
@@ -60,8 +62,9 @@ class Agent:
         """Return the object with `"type": "agent"` that `--json` prints."""
         known = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         known["labels"] = dict(self.labels)
-        if not known["reason"]:
-            del known["reason"]
+        for sentence in ("reason", "problem"):
+            if not known[sentence]:
+                del known[sentence]
         return {"type": "agent", **known}
 
 
@@ -197,6 +200,7 @@ def agent_from_wire(wire: object, *, endpoint: str) -> Agent:
         uptime_s=float(field(entry, "uptime_s", _NUMBER, 0.0)),
         version=field(entry, "version", str, ""),
         implementation=field(entry, "implementation", str, ""),
+        problem=field(entry, "problem", str, None) or "",
     )
 
 
@@ -326,6 +330,17 @@ def texts(message: Mapping[str, Any], name: str) -> tuple[str, ...]:
         return entry
 
     return each(message, name, text)
+
+
+def pairs(message: Mapping[str, Any], name: str) -> tuple[tuple[str, str], ...]:
+    """Return a list field whose entries are two strings each."""
+
+    def pair(entry: object) -> tuple[str, str]:
+        if type(entry) is not list or len(entry) != 2 or not all(type(part) is str for part in entry):
+            raise MessageError(f"field {name!r} holds something else than two strings")
+        return (entry[0], entry[1])
+
+    return each(message, name, pair)
 
 
 def an_id(message: Mapping[str, Any], name: str) -> str:

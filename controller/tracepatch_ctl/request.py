@@ -52,6 +52,7 @@ def probe(
     sample: int | None = None,
     rate: float | None = None,
     having: Sequence[str] = (),
+    mode: str = "safe",
     **others: Any,
 ) -> dict[str, Any]:
     """Return the map that an `arm` message carries, with a fresh id; raise `UsageError` for what cannot be meant."""
@@ -64,6 +65,8 @@ def probe(
         raise UsageError("nothing to arm: give a target, as in app.views:Cart.checkout")
     if detach and ttl_s is None:
         raise UsageError("a detached probe needs a time to live: give --ttl, as in --ttl 10m")
+    if mode not in ("safe", "repr"):
+        raise UsageError(f"{mode!r} is no way to read values: write safe, or repr")
     choice, ttl_s = requested(
         keep=keep, having=having, sample=sample, rate=rate, live=live, args=args, ttl_s=ttl_s
     )
@@ -83,6 +86,7 @@ def probe(
         "args": args,
         **choice,
         **({} if where is None else {"where": where}),
+        **({} if mode == "safe" else {"mode": mode}),
         **others,
     }
 

@@ -10,6 +10,7 @@
     │   ├── TooWide            too-wide             4   a target matches more functions than is safe
     │   ├── NoSuchProbe        no-such-probe        4
     │   ├── Disabled           disabled             4   a kill switch is on
+    │   ├── Forbidden          policy               4   the policy of the process's owner does not allow it, or is broken
     │   ├── Conflict           conflict             4   another tool occupies what tracing needs
     │   ├── NotTraceable       not-traceable        4   compiled function, class without a body, ...
     │   ├── NoRoom             no-room              4   memory, ceilings, probes already armed
@@ -96,6 +97,12 @@ class Disabled(Refused):
     """A kill switch is on: `TRACEPATCH_DISABLE=1`, or the file `off` in the agent's directory."""
 
     code = "disabled"
+
+
+class Forbidden(Refused):
+    """The policy of the process's owner does not allow it, or its file cannot be used and nothing is allowed."""
+
+    code = "policy"
 
 
 class Conflict(Refused):

@@ -64,6 +64,22 @@ MAX_TTL_S = 24 * 3600.0
 MAX_TARGETS = 50
 """Functions that the targets of one probe may match without `--force`."""
 
+
+@dataclass(frozen=True, kw_only=True)
+class Ceilings:
+    """What nobody gets more than, whatever a controller asks for: these without a policy, and a policy may lower each."""
+
+    count: int = MAX_COUNT
+    """Traces that one probe keeps."""
+    ttl_s: float = MAX_TTL_S
+    functions: int = 10_000
+    """Functions that the targets of one probe match, with `--force`."""
+    limits: Limits = CEILINGS
+    capture: Capture = CAPTURE_CEILINGS
+
+
+HIGHEST = Ceilings()
+
 STACKS = 500
 """Tasks, and threads, that one look shows by default."""
 MAX_STACKS = 10_000
@@ -93,17 +109,17 @@ def to_wire(options: Limits | Capture) -> dict[str, Any]:
     return asdict(options)
 
 
-def limits_from_wire(wire: object) -> tuple[Limits, list[str]]:
+def limits_from_wire(wire: object, ceilings: Limits = CEILINGS) -> tuple[Limits, list[str]]:
     """Return the limits in `wire` within the ceilings, and a sentence for each that was lowered.
 
     Fields that are missing take their default; unknown ones are ignored.
     """
-    return _from_wire(Limits(), CEILINGS, wire)
+    return _from_wire(Limits(), ceilings, wire)
 
 
-def capture_from_wire(wire: object) -> tuple[Capture, list[str]]:
+def capture_from_wire(wire: object, ceilings: Capture = CAPTURE_CEILINGS) -> tuple[Capture, list[str]]:
     """Like `limits_from_wire`, for the capture options."""
-    return _from_wire(Capture(), CAPTURE_CEILINGS, wire)
+    return _from_wire(Capture(), ceilings, wire)
 
 
 def _from_wire(defaults: Any, ceilings: Any, wire: object) -> tuple[Any, list[str]]:
@@ -112,9 +128,7 @@ def _from_wire(defaults: Any, ceilings: Any, wire: object) -> tuple[Any, list[st
     chosen: dict[str, Any] = {}
     lowered: list[str] = []
     for field in fields(defaults):
-        if field.name not in wire:
-            continue
-        value = wire[field.name]
+        value = wire.get(field.name, getattr(defaults, field.name))
         number = type(getattr(defaults, field.name))
         if type(value) not in (int, number) or not (value > 0 or (value == 0 and field.name == "depth")):
             raise MessageError(f"limit {field.name} must be a positive number, not {value!r}")
@@ -131,4 +145,6 @@ def _from_wire(defaults: Any, ceilings: Any, wire: object) -> tuple[Any, list[st
 def _shown(name: str, value: float) -> str:
     if name.endswith("bytes"):
         return size(value)
+    if name == "budget":
+        return f"{value:.4g}"
     return duration(value * 1e9) if name.endswith("_s") else str(value)

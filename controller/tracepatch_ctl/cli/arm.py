@@ -81,7 +81,10 @@ class ArmCommand(click.Command):
     help="What recording may cost tasks that are not traced, of one core.  [default: 5]",
 )
 @click.option(
-    "--capture", type=CAPTURE, metavar="depth=2,items=20,text=120", help="How much of a value is kept."
+    "--capture",
+    type=CAPTURE,
+    metavar="depth=2,items=20,text=120",
+    help="How much of a value is kept; mode=repr where a policy allows it.",
 )
 @click.option("--no-args", is_flag=True, help="Record no arguments, results and messages.")
 @click.option(
@@ -108,7 +111,7 @@ def arm(
     per_agent: bool,
     ttl: float | None,
     where: str | None,
-    capture: dict[str, int] | None,
+    capture: dict[str, Any] | None,
     no_args: bool,
     threads: bool,
     lib: tuple[str, ...],
@@ -152,6 +155,7 @@ def arm(
     limits = {names.get(name, name): value for name, value in bounds.items() if value is not None}
     if "max_duration_s" in limits:
         limits["max_duration_s"] = float(limits["max_duration_s"])
+    mode = (capture or {}).pop("mode", "safe")
     out = Output(as_json=as_json)
     with ExitStack() as stack:
         try:
@@ -170,6 +174,7 @@ def arm(
                     detach=detach,
                     limits=limits,
                     capture=capture,
+                    mode=mode,
                     scope=Scope(all=everything, lib=lib, only=only, skip=skip),
                     args=not no_args,
                     threads=threads,

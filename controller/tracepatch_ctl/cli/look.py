@@ -83,7 +83,7 @@ def agents(agents: dict[str, Any], as_json: bool) -> int:
                     agent.state,
                     duration(agent.uptime_s * 1e9) if agent.answers else "",
                     ",".join(f"{key}={value}" for key, value in agent.labels.items()),
-                    agent.reason or agent.core_reason,
+                    agent.reason or agent.problem or agent.core_reason,
                 )
                 for agent in found
             ]
@@ -190,4 +190,7 @@ def status(agents: dict[str, Any], as_json: bool) -> int:
                 out.line(escape(line))
         elif answers:
             out.say(f"nothing is armed in {many(len(answers), 'process')}")
+        for answer in answers:
+            if answer.agent.problem:
+                out.say(f"{answer.agent.name}: {answer.agent.problem}")
         return complain(out, client, answered=bool(answers))

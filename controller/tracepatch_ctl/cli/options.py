@@ -59,12 +59,15 @@ def _percent(text: str) -> float:
     return share
 
 
-def _capture(text: str) -> dict[str, int]:
-    """Return the fields of `depth=2,items=20,text=120`, any of the three."""
+def _capture(text: str) -> dict[str, Any]:
+    """Return the fields of `depth=2,items=20,text=120`, any of the three, and `mode=repr`."""
     names = [field.name for field in fields(Capture)]
-    chosen: dict[str, int] = {}
+    chosen: dict[str, Any] = {}
     for part in text.split(","):
         name, _, number = part.strip().partition("=")
+        if name == "mode" and number in ("safe", "repr"):
+            chosen[name] = number
+            continue
         least = 0 if name == "depth" else 1
         if name not in names or not number.isascii() or not number.isdigit() or int(number) < least:
             usual = ",".join(f"{one}={getattr(Capture(), one)}" for one in names)

@@ -41,6 +41,8 @@ def extend(probe: str, ttl: float | None, count: int | None, agents: dict[str, A
                 out.line(
                     f"{counters.probe_id} in {answer.agent.name}: {counters.kept} of {counters.count} kept, {left} left"
                 )
+            for sentence in answer.lowered:
+                out.say(f"{answer.agent.name}: {sentence}")
         return complain(out, client, answered=bool(answers))
 
 

@@ -47,9 +47,10 @@ def armed(events: Sequence[Armed], targets: Sequence[str]) -> list[str]:
     """Return what agents that took a probe have to say, those that say the same in one line."""
     groups: dict[object, list[Armed]] = {}
     for event in events:
-        groups.setdefault(
-            (event.matched, event.matched_total, event.near, event.joined, event.having), []
-        ).append(event)
+        same = (
+            event.matched, event.matched_total, event.near, event.joined, event.having, event.lowered, event.refused
+        )  # fmt: skip
+        groups.setdefault(same, []).append(event)
     lines = []
     for group in groups.values():
         first = group[0]
@@ -68,7 +69,7 @@ def armed(events: Sequence[Armed], targets: Sequence[str]) -> list[str]:
             if first.waits_for_import:
                 lines.append("  waiting for a module that matches to be imported")
         lines += having(first.having)
-        lines += [f"  {sentence}" for sentence in (*first.lowered, *first.raised)]
+        lines += [f"  {sentence}" for sentence in (*first.lowered, *first.raised, *_refused(first.refused))]
     return lines
 
 
@@ -83,6 +84,14 @@ def having(sought: Sequence[Sought]) -> list[str]:
             if one.waits_for_import:
                 lines.append("  waiting for a module that matches to be imported")
     return lines
+
+
+def _refused(refused: Sequence[tuple[str, str]]) -> list[str]:
+    """Return a sentence for each reason why something is not traced."""
+    by_reason: dict[str, list[str]] = {}
+    for name, why in refused:
+        by_reason.setdefault(why, []).append(name)
+    return [f"not traced: {listed(names)}: {why}" for why, names in by_reason.items()]
 
 
 def _agents(agents: Sequence[Agent]) -> str:
