@@ -21,6 +21,8 @@ from .response import Response
 MAX_PATH = 2_000
 """Bytes of a path that are looked at."""
 MAX_HEADERS = 100
+MAX_HEAD = 16_000
+"""Bytes of a request's head, where it has to be split into headers here."""
 MAX_VALUE = 2_000
 """Bytes of a header's value or of the query that are looked at."""
 

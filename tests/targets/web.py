@@ -1,6 +1,7 @@
 """One small application on each web framework, behind a real server: `python web.py FRAMEWORK SERVER`, prints its port.
 
-Each has the same paths; `view_...` is the name of the function that answers.
+Each has the same paths; `view_...` is the name of the function that answers. They run on each framework's oldest version
+that the tests know, and on its newest one.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -25,6 +27,26 @@ class RefusedError(Exception):
 def inner(number: str) -> str:
     time.sleep(0.002)
     return f"item {number}"
+
+
+_pair = threading.Barrier(2)
+_first: list[asyncio.Event] = []
+
+
+def together(number: str) -> None:
+    """Of two requests for a `pair` each is answered only while the other one is in flight."""
+    if number.startswith("pair"):
+        _pair.wait(10)
+
+
+async def async_together(number: str) -> None:
+    if not number.startswith("pair"):
+        await asyncio.sleep(0.002)
+    elif _first:
+        _first.pop().set()
+    else:
+        _first.append(asyncio.Event())
+        await asyncio.wait_for(_first[0].wait(), 10)
 
 
 def caught() -> str:
@@ -46,6 +68,12 @@ async def async_pieces() -> AsyncIterator[bytes]:
         yield b"piece"
 
 
+async def endless() -> AsyncIterator[bytes]:
+    while True:
+        await asyncio.sleep(PIECE_S)
+        yield b"piece"
+
+
 def background() -> None:
     time.sleep(2 * PIECE_S)
 
@@ -54,12 +82,16 @@ def starlette() -> Any:
     from starlette.applications import Starlette
     from starlette.background import BackgroundTask
     from starlette.requests import Request
-    from starlette.responses import PlainTextResponse, StreamingResponse
-    from starlette.routing import Mount, Route
+    from starlette.responses import PlainTextResponse, RedirectResponse, StreamingResponse
+    from starlette.routing import Mount, Route, WebSocketRoute
 
     async def view_item(request: Request) -> Any:
-        await asyncio.sleep(0.002)
-        return PlainTextResponse(inner(request.path_params["number"]))
+        number = request.path_params["number"]
+        await async_together(number)
+        return PlainTextResponse(inner(number))
+
+    async def view_moved(request: Request) -> Any:
+        return RedirectResponse(f"/items/{request.path_params['number']}", 302)
 
     async def view_broken(request: Request) -> Any:
         raise ValueError("broken")
@@ -73,16 +105,23 @@ def starlette() -> Any:
     async def view_stream(request: Request) -> Any:
         return StreamingResponse(async_pieces())
 
+    async def view_endless(request: Request) -> Any:
+        return StreamingResponse(endless())
+
     async def view_background(request: Request) -> Any:
         return PlainTextResponse("later", background=BackgroundTask(background))
+
+    async def view_socket(socket: Any) -> None:
+        await echo(socket)
 
     async def refused(request: Request, error: Exception) -> Any:
         return PlainTextResponse("refused", 500)
 
     sub = Starlette(routes=[Route("/items/{number}", view_item)])
     routes = [
-        Route("/items/{number}", view_item), Route("/broken", view_broken), Route("/refused", view_refused),
-        Route("/caught", view_caught), Route("/stream", view_stream), Route("/background", view_background),
+        Route("/items/{number}", view_item), Route("/moved/{number}", view_moved), Route("/broken", view_broken),
+        Route("/refused", view_refused), Route("/caught", view_caught), Route("/stream", view_stream),
+        Route("/endless", view_endless), Route("/background", view_background), WebSocketRoute("/socket", view_socket),
         Mount("/sub", sub),
     ]  # fmt: skip
     return Starlette(routes=routes, exception_handlers={RefusedError: refused})
@@ -90,16 +129,21 @@ def starlette() -> Any:
 
 def fastapi() -> Any:
     from fastapi import FastAPI
-    from fastapi.responses import PlainTextResponse, StreamingResponse
+    from fastapi.responses import PlainTextResponse, RedirectResponse, StreamingResponse
     from starlette.background import BackgroundTask
+    from starlette.websockets import WebSocket
 
     app, sub = FastAPI(), FastAPI()
 
     @sub.get("/items/{number}")
     @app.get("/items/{number}")
     async def view_item(number: str) -> str:
-        await asyncio.sleep(0.002)
+        await async_together(number)
         return inner(number)
+
+    @app.get("/moved/{number}")
+    def view_moved(number: str) -> Any:
+        return RedirectResponse(f"/items/{number}", 302)
 
     @app.get("/broken")
     def view_broken() -> None:
@@ -117,9 +161,19 @@ def fastapi() -> Any:
     async def view_stream() -> Any:
         return StreamingResponse(async_pieces())
 
+    @app.get("/endless")
+    async def view_endless() -> Any:
+        return StreamingResponse(endless())
+
     @app.get("/background")
     async def view_background() -> Any:
         return PlainTextResponse("later", background=BackgroundTask(background))
+
+    async def view_socket(socket: WebSocket) -> None:
+        await echo(socket)
+
+    view_socket.__annotations__["socket"] = WebSocket
+    app.websocket("/socket")(view_socket)
 
     @app.exception_handler(RefusedError)
     async def refused(request: Any, error: Exception) -> Any:
@@ -129,29 +183,43 @@ def fastapi() -> Any:
     return app
 
 
+async def echo(socket: Any) -> None:
+    """Send back what comes, until `bye`."""
+    await socket.accept()
+    while (text := await socket.receive_text()) != "bye":
+        await socket.send_text(inner(text))
+    await socket.close()
+
+
 def flask() -> Any:
-    from flask import Blueprint, Flask, Response
+    from flask import Flask, Response, redirect
+    from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
-    app, sub = Flask("web"), Blueprint("sub", "web")
+    app, sub = Flask(__name__), Flask(__name__)
 
-    @sub.get("/items/<number>")
-    @app.get("/items/<number>")
+    @sub.route("/items/<number>")
+    @app.route("/items/<number>")
     def view_item(number: str) -> str:
+        together(number)
         return inner(number)
 
-    @app.get("/broken")
+    @app.route("/moved/<number>")
+    def view_moved(number: str) -> Any:
+        return redirect(f"/items/{number}", 302)
+
+    @app.route("/broken")
     def view_broken() -> str:
         raise ValueError("broken")
 
-    @app.get("/refused")
+    @app.route("/refused")
     def view_refused() -> str:
         raise RefusedError
 
-    @app.get("/caught")
+    @app.route("/caught")
     def view_caught() -> str:
         return caught()
 
-    @app.get("/stream")
+    @app.route("/stream")
     def view_stream() -> Any:
         return Response(pieces())
 
@@ -159,7 +227,7 @@ def flask() -> Any:
     def refused(error: Exception) -> Any:
         return "refused", 500
 
-    app.register_blueprint(sub, url_prefix="/sub")
+    app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/sub": sub})
     return app
 
 
@@ -168,17 +236,29 @@ def django(*, asgi: bool) -> Any:
     from django.conf import settings
 
     settings.configure(
-        ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"], SECRET_KEY="x", DEBUG=False, LOGGING_CONFIG=None,
+        ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"], SECRET_KEY="x", DEBUG=False, LOGGING_CONFIG=None, USE_TZ=True,
         MIDDLEWARE=[f"{__name__}.middleware"],
     )  # fmt: skip
     framework.setup()
     from django.core.asgi import get_asgi_application
     from django.core.wsgi import get_wsgi_application
-    from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+    from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
     from django.urls import include, path
 
-    def view_item(request: HttpRequest, number: str) -> HttpResponse:
-        return HttpResponse(inner(number))
+    if asgi:
+
+        async def view_item(request: HttpRequest, number: str) -> HttpResponse:
+            await async_together(number)
+            return HttpResponse(inner(number))
+
+    else:
+
+        def view_item(request: HttpRequest, number: str) -> HttpResponse:
+            together(number)
+            return HttpResponse(inner(number))
+
+    def view_moved(request: HttpRequest, number: str) -> HttpResponse:
+        return HttpResponseRedirect(f"/items/{number}")
 
     def view_broken(request: HttpRequest) -> HttpResponse:
         raise ValueError("broken")
@@ -190,12 +270,12 @@ def django(*, asgi: bool) -> Any:
         return HttpResponse(caught())
 
     def view_stream(request: HttpRequest) -> Any:
-        return StreamingHttpResponse(async_pieces() if asgi else pieces())
+        return StreamingHttpResponse(async_pieces() if asgi and framework.VERSION >= (4, 2) else pieces())
 
     items = [path("items/<number>", view_item)]
     globals()["urlpatterns"] = [
-        *items, path("broken", view_broken), path("refused", view_refused), path("caught", view_caught),
-        path("stream", view_stream), path("sub/", include(items)),
+        *items, path("moved/<number>", view_moved), path("broken", view_broken), path("refused", view_refused),
+        path("caught", view_caught), path("stream", view_stream), path("sub/", include(items)),
     ]  # fmt: skip
     return get_asgi_application() if asgi else get_wsgi_application()
 
@@ -212,12 +292,19 @@ def middleware(get_response: Callable[[Any], Any]) -> Any:
     return Refuses(get_response)
 
 
+middleware.async_capable = middleware.sync_capable = True  # type: ignore[attr-defined]
+
+
 def aiohttp() -> Any:
     from aiohttp import web
 
     async def view_item(request: web.Request) -> Any:
-        await asyncio.sleep(0.002)
-        return web.Response(text=inner(request.match_info["number"]))
+        number = request.match_info["number"]
+        await async_together(number)
+        return web.Response(text=inner(number))
+
+    async def view_moved(request: web.Request) -> Any:
+        raise web.HTTPFound(f"/items/{request.match_info['number']}")
 
     async def view_broken(request: web.Request) -> Any:
         raise ValueError("broken")
@@ -246,8 +333,8 @@ def aiohttp() -> Any:
     app, sub = web.Application(middlewares=[refuses]), web.Application()
     sub.router.add_get("/items/{number}", view_item)
     for path, view in (
-        ("/items/{number}", view_item), ("/broken", view_broken), ("/refused", view_refused),
-        ("/caught", view_caught), ("/stream", view_stream),
+        ("/items/{number}", view_item), ("/moved/{number}", view_moved), ("/broken", view_broken),
+        ("/refused", view_refused), ("/caught", view_caught), ("/stream", view_stream),
     ):  # fmt: skip
         app.router.add_get(path, view)
     app.add_subapp("/sub", sub)
@@ -259,11 +346,15 @@ def tornado() -> Any:
 
     class Item(web.RequestHandler):
         async def get(self, number: str) -> None:
-            await asyncio.sleep(0.002)
             await self.view_item(number)
 
         async def view_item(self, number: str) -> None:
+            await async_together(number)
             self.write(inner(number))
+
+    class Moved(web.RequestHandler):
+        async def get(self, number: str) -> None:
+            self.redirect(f"/items/{number}")
 
     class Broken(web.RequestHandler):
         async def get(self) -> None:
@@ -285,115 +376,10 @@ def tornado() -> Any:
 
     return web.Application(
         [
-            (r"/(?:sub/)?items/([^/]+)", Item), (r"/broken", Broken), (r"/refused", Refused),
+            (r"/(?:sub/)?items/([^/]+)", Item), (r"/moved/(.+)", Moved), (r"/broken", Broken), (r"/refused", Refused),
             (r"/caught", Caught), (r"/stream", Stream),
         ]
     )  # fmt: skip
-
-
-def quart() -> Any:
-    from quart import Quart
-
-    app = Quart("web")
-
-    @app.get("/items/<number>")
-    async def view_item(number: str) -> str:
-        await asyncio.sleep(0.002)
-        return inner(number)
-
-    @app.get("/caught")
-    async def view_caught() -> str:
-        return caught()
-
-    return app
-
-
-def litestar() -> Any:
-    from litestar import Litestar, get
-
-    @get("/items/{number:str}")
-    async def view_item(number: str) -> str:
-        await asyncio.sleep(0.002)
-        return inner(number)
-
-    @get("/caught")
-    async def view_caught() -> str:
-        return caught()
-
-    view_item.fn.__annotations__.update({"number": str, "return": str})
-    return Litestar([view_item, view_caught])
-
-
-def falcon() -> Any:
-    import falcon as framework
-
-    class Item:
-        def on_get(self, request: Any, response: Any, number: str) -> None:
-            self.view_item(response, number)
-
-        def view_item(self, response: Any, number: str) -> None:
-            response.text = inner(number)
-
-    class Caught:
-        def on_get(self, request: Any, response: Any) -> None:
-            response.text = caught()
-
-    app = framework.App()
-    app.add_route("/items/{number}", Item())
-    app.add_route("/caught", Caught())
-    return app
-
-
-def bottle() -> Any:
-    from bottle import Bottle
-
-    app = Bottle()
-
-    @app.get("/items/<number>")
-    def view_item(number: str) -> str:
-        return inner(number)
-
-    @app.get("/caught")
-    def view_caught() -> str:
-        return caught()
-
-    return app
-
-
-def pyramid() -> Any:
-    from pyramid.config import Configurator
-    from pyramid.response import Response
-
-    def view_item(request: Any) -> Any:
-        return Response(inner(request.matchdict["number"]))
-
-    def view_caught(request: Any) -> Any:
-        return Response(caught())
-
-    config = Configurator()
-    config.add_route("item", "/items/{number}")
-    config.add_route("caught", "/caught")
-    config.add_view(view_item, route_name="item")
-    config.add_view(view_caught, route_name="caught")
-    return config.make_wsgi_app()
-
-
-def sanic() -> Any:
-    from sanic import Sanic
-    from sanic.response import text
-
-    app = Sanic("web", configure_logging=False)
-
-    @app.get("/items/<number>")
-    async def view_item(request: Any, number: str) -> Any:
-        await asyncio.sleep(0.002)
-        return text(inner(number))
-
-    @app.get("/caught")
-    async def view_caught(request: Any) -> Any:
-        return text(caught())
-
-    return app
 
 
 APPLICATIONS: dict[str, Callable[[], Any]] = {
@@ -404,61 +390,20 @@ APPLICATIONS: dict[str, Callable[[], Any]] = {
     "django-asgi": lambda: django(asgi=True),
     "aiohttp": aiohttp,
     "tornado": tornado,
-    "quart": quart,
-    "litestar": litestar,
-    "falcon": falcon,
-    "bottle": bottle,
-    "pyramid": pyramid,
-    "sanic": sanic,
+    "quart": lambda: more("quart"),
+    "litestar": lambda: more("litestar"),
+    "falcon": lambda: more("falcon", asgi=False),
+    "falcon-asgi": lambda: more("falcon", asgi=True),
+    "bottle": lambda: more("bottle"),
+    "pyramid": lambda: more("pyramid"),
+    "sanic": lambda: more("sanic"),
 }
 
 
-def serve(app: Any, server: str, listener: socket.socket) -> None:
-    """Serve until killed."""
-    if server == "uvicorn":
-        import uvicorn
+def more(name: str, **options: Any) -> Any:
+    import web_more
 
-        uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off")).run(sockets=[listener])
-    elif server == "waitress":
-        import waitress
-
-        waitress.serve(app, sockets=[listener], threads=8)
-    elif server == "gunicorn":
-        from gunicorn.app.base import BaseApplication
-
-        class Served(BaseApplication):  # type: ignore[misc]
-            def load_config(self) -> None:
-                self.cfg.set("bind", f"fd://{listener.fileno()}")
-                self.cfg.set("worker_class", "gthread")
-                self.cfg.set("threads", 8)
-                self.cfg.set("loglevel", "critical")
-
-            def load(self) -> Any:
-                return app
-
-        Served().run()
-    elif server == "hypercorn":
-        from hypercorn.asyncio import serve as hypercorn
-        from hypercorn.config import Config
-
-        config = Config()
-        config.bind = [f"fd://{listener.fileno()}"]
-        asyncio.run(hypercorn(app, config))
-    elif server == "sanic":
-        app.run(sock=listener, single_process=True, access_log=False, motd=False)
-    elif server == "aiohttp":
-        from aiohttp import web
-
-        web.run_app(app, sock=listener, print=None, access_log=None)
-    else:
-        from tornado.httpserver import HTTPServer
-
-        async def forever() -> None:
-            HTTPServer(app).add_socket(listener)
-            await asyncio.Event().wait()
-
-        listener.setblocking(False)
-        asyncio.run(forever())
+    return getattr(web_more, name)(**options)
 
 
 def main() -> None:
@@ -469,6 +414,8 @@ def main() -> None:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", 0))
     listener.listen(128)
+    from servers import serve
+
     app = APPLICATIONS[framework]()
     print(listener.getsockname()[1], flush=True)
     serve(app, server, listener)
