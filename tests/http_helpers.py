@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from acceptance_helpers import dormant
+from acceptance_helpers import objects
 from ctl import COMMAND
 from processes import TARGETS, Process, process, wait_for
 from targets import web
@@ -22,10 +22,13 @@ STREAM_S = web.PIECES * web.PIECE_S
 
 
 @contextlib.contextmanager
-def served(framework: str, server: str, folder: Path | None = None) -> Iterator[tuple[Process, int]]:
+def served(
+    framework: str, server: str, folder: Path | None = None, *, workers: int = 1
+) -> Iterator[tuple[Process, int]]:
     """Run an application, with what is installed in `folder` before all else; yield its process and its port."""
     env = dict(os.environ) if folder is None else {**os.environ, "PYTHONPATH": str(folder)}
-    with process([sys.executable, str(TARGETS / "web.py"), framework, server], env=env) as running:
+    command = [sys.executable, str(TARGETS / "web.py"), framework, server, str(workers)]
+    with process(command, env=env) as running:
         port = int(running.line(30))
         wait_for(lambda: ask(port, "/caught") == 200, 30, what=f"a server; it says {running.stderr[-2000:]}")
         yield running, port
@@ -49,12 +52,16 @@ def asked(connection: http.client.HTTPConnection, path: str, method: str = "GET"
     return response.status
 
 
-def traced(env: dict[str, str], app: Process, *words: str, send: Any) -> list[dict[str, Any]]:
-    """Arm, call `send` once that is done, and return what came."""
-    command = [*COMMAND, "arm", *words, "--pid", str(app.pid), "--json", "--ttl", "20s", "--budget", "25%"]
+def traced(
+    env: dict[str, str], app: Process, *words: str, send: Any, agents: int = 1
+) -> list[dict[str, Any]]:
+    """Arm so many processes of an application, call `send` once that is done, and return what came."""
+    which = ["--service", f"web-{app.pid}"]  # all of its workers
+    command = [*COMMAND, "arm", *words, *which, "--json", "--ttl", "20s", "--budget", "25%"]
     with process(command, env=env) as arm:
         wait_for(
-            lambda: any('"armed"' in line for line in arm.lines) or arm.child.poll() is not None, what="armed"
+            lambda: sum('"armed"' in line for line in arm.lines) >= agents or arm.child.poll() is not None,
+            what="armed",
         )
         send()
         assert arm.wait(30) == 0, arm.stderr
@@ -158,4 +165,15 @@ def check_requests(
         assert trace["duration_ns"] >= STREAM_S * 0.99e9
         pieces = next(node for node in nodes(trace) if node["function"].endswith("pieces"))
         assert pieces["wall_ns"] >= STREAM_S * 0.99e9
-        wait_for(lambda: dormant(app.pid, env=env), what="dormant")
+        wait_for(lambda: dormant(app, env), what="dormant")
+
+
+def dormant(app: Process, env: dict[str, str], agents: int = 1) -> bool:
+    """Return whether nothing is armed in any of so many processes of an application."""
+    which = ("--service", f"web-{app.pid}")
+    states = [agent["state"] for agent in objects("agents", *which, env=env)]
+    return (
+        states == ["dormant"] * len(states)
+        and len(states) >= agents
+        and not objects("status", *which, env=env)
+    )

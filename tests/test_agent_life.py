@@ -37,7 +37,15 @@ print(hasattr(sys, "monitoring") and [sys.monitoring.get_tool(n) for n in range(
 
 
 def test_the_public_names() -> None:
-    assert sorted(tracepatch.__all__) == ["TraceNode", "__version__", "start", "stop", "trace"]
+    assert sorted(tracepatch.__all__) == [
+        "TraceNode",
+        "__version__",
+        "asgi",
+        "start",
+        "stop",
+        "trace",
+        "wsgi",
+    ]
     assert set(tracepatch.__all__) <= set(dir(tracepatch))
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = tracepatch.nothing

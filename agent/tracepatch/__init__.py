@@ -9,7 +9,7 @@ Importing this package starts nothing and loads neither pyzmq nor msgpack; `star
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from tracepatch_shared import VERSION
 
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from .agent import Agent
     from .scope import TraceNode, trace
 
-__all__ = ["TraceNode", "__version__", "job", "start", "stop", "trace"]
+__all__ = ["TraceNode", "__version__", "asgi", "job", "start", "stop", "trace", "wsgi"]
 
 __version__ = VERSION
+AppT = TypeVar("AppT")
 _LAZY = frozenset({"TraceNode", "trace"})
 """From `scope`, loaded on first use."""
 
@@ -58,6 +59,26 @@ def stop() -> None:
     agent = sys.modules.get(f"{__name__}.agent")
     if agent is not None:
         agent.stop()
+
+
+def asgi(app: AppT) -> AppT:
+    """Return an ASGI 3 application as one whose requests `http:` targets find; no framework's needs it.
+
+    Attributes are those of `app`, and so are exceptions, lifespan and websockets; `__wrapped__` is `app` itself.
+    """
+    from . import gateway
+
+    return cast("AppT", gateway.Asgi(app))
+
+
+def wsgi(app: AppT) -> AppT:
+    """Return a WSGI application as one whose requests `http:` targets find; no framework's needs it.
+
+    Attributes are those of `app`, what it returns is passed on as it is; `__wrapped__` is `app` itself.
+    """
+    from . import gateway
+
+    return cast("AppT", gateway.Wsgi(app))
 
 
 def __getattr__(name: str) -> Any:

@@ -77,6 +77,9 @@ SERVES_OTHERS: Final = frozenset((("concurrent.futures.thread", "_worker"),))
 """What threads run that took the Context of whoever started them along (3.14 can be told to), and that serve others."""
 
 
+GATEWAY: Final = "tracepatch.gateway"
+"""Ours, and yet shown: what `tracepatch.asgi` and `tracepatch.wsgi` return."""
+
 _YIELD_VALUE = opmap["YIELD_VALUE"]
 _RESUMED = 3
 _AFTER_YIELD = 1
@@ -223,7 +226,8 @@ class Scope:
     def action(self, module: str, file: str) -> int:
         """Return what a trace does with code of this module and file."""
         if file.startswith(_OURS) or module.partition(".")[0] in _OUR_PACKAGES:
-            return HIDDEN  # by module, too: a dataclass's methods stand in no file
+            # By module, too: a dataclass's methods stand in no file. A request may enter by the wrapper of an application.
+            return LIBRARY if module == GATEWAY else HIDDEN
         if module in self._forbidden:
             return SKIPPED
         if (self._skip_prefixes and module.startswith(self._skip_prefixes)) or _matches(self._skip, module):

@@ -21,6 +21,7 @@ from typing import Any, Final
 from tracepatch_shared.targets import RESERVED, Target, is_glob, is_nameless
 
 from . import frameworks, near, walk
+from .codes import GATEWAY
 from .kinds import KINDS
 
 MAX_FUNCTIONS: Final = 10_000
@@ -186,7 +187,7 @@ class _Search:
             for name in sorted(filter(spelled.matches_module, self.modules)):
                 matched = self._match(spelled, name) or matched
             return matched
-        if module.partition(".")[0] in _OURS:
+        if self._reader is None and module.partition(".")[0] in _OURS:
             self.refused.append((target.text, "tracepatch does not trace itself"))
             return False
         if not _is_loaded(self.modules.get(module)):
@@ -197,6 +198,8 @@ class _Search:
 
     def _match(self, target: Target, name: str) -> bool:
         matched = False
+        if name == GATEWAY and self._reader is None:
+            return matched  # an entry of requests, and nothing else
         for code, module, qualname in self._walk(name).codes.values():
             if (
                 target.matches_qualname(qualname)
@@ -368,7 +371,7 @@ def _chosen(value: object, module: str, name: str) -> list[FunctionType]:
 
 
 def _is_ours(module: str) -> bool:
-    return module.partition(".")[0] in _OURS
+    return module.partition(".")[0] in _OURS and module != GATEWAY
 
 
 def _is_loaded(module: object) -> bool:

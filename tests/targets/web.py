@@ -1,17 +1,19 @@
 """One small application on each web framework, behind a real server: `python web.py FRAMEWORK SERVER`, prints its port.
 
-Each has the same paths; `view_...` is the name of the function that answers. They run on each framework's oldest version
+A number behind them says how many processes. Each has the same paths; `view_...` is the name of the function that answers. They run on each framework's oldest version
 that the tests know, and on its newest one.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from importlib import import_module
 from typing import Any
 
 import tracepatch
@@ -397,19 +399,27 @@ APPLICATIONS: dict[str, Callable[[], Any]] = {
     "bottle": lambda: more("bottle"),
     "pyramid": lambda: more("pyramid"),
     "sanic": lambda: more("sanic"),
+    "asgi": lambda: more("asgi", "web_plain"),
+    "wsgi": lambda: more("wsgi", "web_plain"),
+    "wrapped-fastapi": lambda: tracepatch.asgi(fastapi()),
+    "wrapped-flask": lambda: tracepatch.wsgi(flask()),
 }
 
 
-def more(name: str, **options: Any) -> Any:
-    import web_more
+def more(name: str, module: str = "web_more", **options: Any) -> Any:
+    return getattr(import_module(module), name)(**options)
 
-    return getattr(web_more, name)(**options)
+
+def imported() -> Any:
+    """Start an agent and return the application that the command line names: for servers whose workers import it."""
+    tracepatch.start(service=f"web-{os.getppid()}")
+    return APPLICATIONS[sys.argv[1]]()
 
 
 def main() -> None:
-    framework, server = sys.argv[1:]
+    framework, server, *workers = sys.argv[1:]
     sys.modules["web"] = sys.modules["__main__"]
-    tracepatch.start(service="web")
+    tracepatch.start(service=f"web-{os.getpid()}")
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", 0))
@@ -418,7 +428,7 @@ def main() -> None:
 
     app = APPLICATIONS[framework]()
     print(listener.getsockname()[1], flush=True)
-    serve(app, server, listener)
+    serve(app, server, listener, *map(int, workers))
 
 
 if __name__ == "__main__":

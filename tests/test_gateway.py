@@ -1,0 +1,104 @@
+"""`tracepatch.asgi` and `tracepatch.wsgi`: applications of which no framework is known."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import importlib.util
+import inspect
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import tracepatch
+from ctl import environment
+from http_helpers import check_requests
+
+SERVERS = [
+    ("asgi", "uvicorn"),
+    ("asgi", "granian"),
+    ("asgi", "hypercorn"),
+    ("wsgi", "waitress"),
+    ("wsgi", "gunicorn"),
+]
+WRAPPED = [("wrapped-fastapi", "uvicorn"), ("wrapped-flask", "waitress")]
+
+
+@pytest.mark.parametrize(
+    ("name", "server"), [*SERVERS, *WRAPPED], ids=["-".join(row) for row in [*SERVERS, *WRAPPED]]
+)
+def test_requests(name: str, server: str, runtime_dir: Any, tmp_path: Any) -> None:
+    """Whatever is inside, known or not, a request is one, and its tree begins at the wrapper."""
+    if importlib.util.find_spec(server) is None:
+        pytest.skip(f"{server} is not installed: make frameworks")
+    check_requests(name, server, "tracepatch.gateway", environment(XDG_STATE_HOME=str(tmp_path / "state")))
+
+
+class Application:
+    """Documented."""
+
+    name = "shop"
+
+    def __call__(self, *args: Any) -> Any:
+        return args
+
+
+@pytest.mark.parametrize("wrap", [tracepatch.asgi, tracepatch.wsgi])
+def test_it_looks_like_what_it_wraps(wrap: Callable[[Any], Any]) -> None:
+    app = Application()
+    wrapped = wrap(app)
+    assert wrapped.name == "shop"
+    wrapped.name = "bank"
+    wrapped.added = 5
+    assert (app.name, app.added) == ("bank", 5)  # type: ignore[attr-defined]
+    del wrapped.added
+    assert not hasattr(app, "added")
+    with pytest.raises(AttributeError, match="'Application' object has no attribute 'nothing'"):
+        _ = wrapped.nothing
+    assert wrapped.__wrapped__ is app
+    assert inspect.unwrap(wrapped) is app
+    assert copy.copy(wrapped).__wrapped__ is app
+    assert pickle.loads(pickle.dumps(wrapped)).name == "bank"
+    assert repr(wrapped) == f"tracepatch.{wrap.__name__}({app!r})"
+    with pytest.raises(TypeError, match="this is of type str"):
+        wrap("app")
+
+
+def test_what_wsgi_returns_and_raises_passes() -> None:
+    given: list[Any] = []
+    body = iter([b"x"])
+
+    def application(environ: Any, start_response: Any) -> Any:
+        given.extend([environ, start_response])
+        if environ["broken"]:
+            raise ValueError("broken")
+        return body
+
+    wrapped = tracepatch.wsgi(application)
+    environ: dict[str, Any] = {"broken": False}
+    assert wrapped(environ, print) is body
+    assert given[0] is environ
+    assert given[1] is print
+    with pytest.raises(ValueError, match="broken"):
+        wrapped({"broken": True}, print)
+
+
+def test_what_asgi_is_given_passes() -> None:
+    given: list[Any] = []
+
+    async def application(scope: Any, receive: Any, send: Any) -> Any:
+        given.extend([scope, receive, send])
+        if scope["type"] == "broken":
+            raise ValueError("broken")
+        return 5
+
+    wrapped = tracepatch.asgi(application)
+    assert inspect.iscoroutinefunction(type(wrapped).__call__)
+    scope = {"type": "lifespan"}
+    assert asyncio.run(wrapped(scope, print, repr)) == 5
+    assert given[0] is scope
+    assert given[1:] == [print, repr]
+    with pytest.raises(ValueError, match="broken"):
+        asyncio.run(wrapped({"type": "broken"}, print, repr))
