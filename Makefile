@@ -31,7 +31,7 @@ help:
 	@echo 'make bench-readme   writes what that found into the README'
 	@echo 'make bench-stacks   what a look with stacks takes after a minute on a lock, on every CPython found here'
 	@echo 'make bench-job   what a block of tracepatch.job() costs while nobody waits for jobs'
-	@echo 'make frameworks  http: and job: targets on more frameworks and task queues than the tests install, on every CPython found here'
+	@echo 'make frameworks  http: and job: targets on the oldest and newest of all web frameworks, on all servers and task queues, on every CPython found here'
 	@echo 'make soak       a busy process, armed and disarmed at random, every node checked (MINUTES=10; make soak-all)'
 	@echo 'make wheel      dist/*.whl'
 	@echo 'make clean      remove the virtual environments and everything built'
@@ -117,7 +117,8 @@ frameworks:
 	@bash .ci/every frameworks-here
 
 frameworks-here: $(VENV)/.frameworks
-	@TRACEPATCH_FRAMEWORKS=1 $(python) -m pytest tests/test_http_targets.py tests/test_jobs.py -q $(ARGS)
+	@TRACEPATCH_FRAMEWORKS=all $(python) -m pytest tests/test_http_targets.py tests/test_http_oldest.py \
+		tests/test_http_servers.py tests/test_gateway.py tests/test_jobs.py -q $(ARGS)
 
 soak: $(VENV)/.test
 	@PYTHONPATH=tests $(python) -m soak --minutes $(MINUTES)

@@ -41,9 +41,3 @@ def test_what_comes_after_the_response_does_not_count(framework: str, env: dict[
         (trace,) = traced(env, app, "http:GET /background", send=lambda: ask(port, "/background"))
     later = next(node for node in nodes(trace) if node["function"] == "background")
     assert trace["duration_ns"] <= later["start_ns"] < trace["roots"][0]["wall_ns"]
-
-
-def test_another_server(env: dict[str, str]) -> None:
-    if importlib.util.find_spec("hypercorn") is None:
-        pytest.skip("hypercorn is not installed: make frameworks")
-    check_requests("starlette", "hypercorn", "starlette.applications", env)
