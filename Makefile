@@ -131,6 +131,7 @@ wheel: $(VENV)/.demo
 	@ls dist/*.whl
 
 clean:
+	rm -f agent/tracepatch/cores/*.so
 	rm -rf .venv .venvs dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .tracepatch_cache
 
 # A stamp per set of packages: the second run installs nothing. A missing or newer interpreter renews them.

@@ -315,9 +315,11 @@ def test_the_variables_are_those_of_the_code() -> None:
     page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     rows = set(re.findall(r"^\| `(TRACEPATCH_[A-Z_]+)` \|", page, re.MULTILINE))
     used: set[str] = set()
+    modules = [ROOT / "hatch_build.py"]
     for folder in ("agent", "controller", "shared"):
-        for module in (ROOT / folder).rglob("*.py"):
-            used.update(re.findall(r"TRACEPATCH_[A-Z]+(?:_[A-Z]+)*", module.read_text(encoding="utf-8")))
+        modules += (ROOT / folder).rglob("*.py")
+    for module in modules:
+        used.update(re.findall(r"TRACEPATCH_[A-Z]+(?:_[A-Z]+)*", module.read_text(encoding="utf-8")))
     assert rows == used
 
 

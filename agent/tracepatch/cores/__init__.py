@@ -1,8 +1,8 @@
 """The core: which recorder mechanism runs, chosen once per process.
 
 `monitoring` (3.12+) uses sys.monitoring; `profile` (3.10, 3.11) uses the interpreter's per-thread hook. One core
-serves the agent and local traces alike. This file alone chooses; `TRACEPATCH_CORE` forces one, and a forced core that
-this interpreter lacks is an error.
+serves the agent and local traces alike. This file alone chooses; `TRACEPATCH_CORE` forces one, in pure Python, and a
+forced core that this interpreter lacks is an error.
 """
 
 from __future__ import annotations
@@ -116,9 +116,9 @@ def _choose(forced: str) -> Core:
             f"TRACEPATCH_CORE={forced} is not available on Python {pyversion.TEXT}: {best} is, leave it unset"
         )
     if pyversion.MONITORING:
-        from .monitoring import MonitoringCore
+        from .monitoring import COMPILED, MonitoringCore
 
-        return MonitoringCore()
+        return MonitoringCore(compiled=COMPILED and not forced)
     from .profile import ProfileCore
 
     return ProfileCore()
