@@ -55,7 +55,12 @@ def asked(connection: http.client.HTTPConnection, path: str, method: str = "GET"
 def traced(
     env: dict[str, str], app: Process, *words: str, send: Any, agents: int = 1
 ) -> list[dict[str, Any]]:
-    """Arm so many processes of an application, call `send` once that is done, and return what came."""
+    """Arm so many processes of an application, call `send` once that is done, and return the traces."""
+    return [one for one in armed(env, app, *words, send=send, agents=agents) if one["type"] == "trace"]
+
+
+def armed(env: dict[str, str], app: Process, *words: str, send: Any, agents: int = 1) -> list[dict[str, Any]]:
+    """As `traced`, but return all that `arm` printed."""
     which = ["--service", f"web-{app.pid}"]  # all of its workers
     command = [*COMMAND, "arm", *words, *which, "--json", "--ttl", "20s", "--budget", "25%"]
     with process(command, env=env) as arm:
@@ -68,7 +73,7 @@ def traced(
         came = [json.loads(line) for line in arm.lines]
     end = came[-1]
     assert (end["type"], end["clean"]) == ("end", True)
-    return [one for one in came if one["type"] == "trace"]
+    return came
 
 
 def nodes(trace: dict[str, Any]) -> list[dict[str, Any]]:

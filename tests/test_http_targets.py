@@ -11,7 +11,7 @@ import pytest
 import framework_versions
 from ctl import environment
 from framework_versions import FRAMEWORKS, HERE, Framework
-from http_helpers import ask, check_requests, nodes, served, traced
+from http_helpers import armed, ask, check_requests, functions, nodes, served, traced
 
 
 @pytest.fixture
@@ -41,3 +41,18 @@ def test_what_comes_after_the_response_does_not_count(framework: str, env: dict[
         (trace,) = traced(env, app, "http:GET /background", send=lambda: ask(port, "/background"))
     later = next(node for node in nodes(trace) if node["function"] == "background")
     assert trace["duration_ns"] <= later["start_ns"] < trace["roots"][0]["wall_ns"]
+
+
+def test_a_request_that_goes_on_in_another_task_enters_once(env: dict[str, str]) -> None:
+    def send() -> None:
+        for number in (*range(5), 42):
+            assert ask(port, f"/sub/items/x?user={number}") == 200
+
+    with served("starlette-middleware", "uvicorn") as (app, port):
+        where = """query["user"] == "42\""""
+        came = armed(env, app, "http:GET /sub/*", "--where", where, "-n", "1", send=send)
+        (trace,) = [one for one in came if one["type"] == "trace"]
+        assert {"view_item", "inner"} <= set(functions(trace))
+        assert trace["task"]["http_status"] == 200
+        (counters,) = came[-1]["agents"]
+        assert (counters["seen"], counters["where_false"]) == (6, 5)

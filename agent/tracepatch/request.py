@@ -80,9 +80,11 @@ class Request(Arrival):
 
 
 def from_scope(scope: object) -> Request | None:
-    """Return the request of an ASGI scope; None for a lifespan or what is no scope."""
+    """Return the request of an ASGI scope; None for a lifespan, what is no scope, and what has entered before."""
     if type(scope) is not dict:
         return None
+    if "app" in scope and "router" in scope:
+        return None  # a Starlette application hands on what it was given, perhaps in another task
     kind = scope.get("type")
     if type(kind) is not str or kind not in ("http", "websocket"):
         return None

@@ -129,6 +129,18 @@ def starlette() -> Any:
     return Starlette(routes=routes, exception_handlers={RefusedError: refused})
 
 
+def starlette_middleware() -> Any:
+    """The same with a middleware that calls the application in a task of its own."""
+    from starlette.middleware.base import BaseHTTPMiddleware
+
+    async def dispatch(request: Any, call_next: Any) -> Any:
+        return await call_next(request)
+
+    app = starlette()
+    app.add_middleware(BaseHTTPMiddleware, dispatch=dispatch)
+    return app
+
+
 def fastapi() -> Any:
     from fastapi import FastAPI
     from fastapi.responses import PlainTextResponse, RedirectResponse, StreamingResponse
@@ -386,6 +398,7 @@ def tornado() -> Any:
 
 APPLICATIONS: dict[str, Callable[[], Any]] = {
     "starlette": starlette,
+    "starlette-middleware": starlette_middleware,
     "fastapi": fastapi,
     "flask": flask,
     "django-wsgi": lambda: django(asgi=False),
