@@ -246,7 +246,7 @@ class FakeAgent:
                 "type": "armed", "re": number, "probe_id": probe_id, "matched": matched, "matched_total": 1, "near": [],
                 "waits_for_import": False, "limits": {}, "lowered": [], "expires_in_s": probe["ttl_s"],
                 **({"threads": probe.get("threads", False)} if self.threads else {}),
-                **({name: probe.get(name) for name in ("keep", "having", "sample", "rate")} if self.chooses else {}),
+                **({name: probe.get(name) for name in ("keep", "having", "traceparent", "sample", "rate")} if self.chooses else {}),
                 **self.says,
             },
             sender,

@@ -85,6 +85,7 @@ def test_what_is_looked_at() -> None:
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "a trace id": ({"traceparent": "4bf9"}, "32 hex digits"),
     "live and a call": ({"having": ["a:b"], "live": True}, "--live"),
     "too many calls": ({"having": ["a:b"] * 9}, "9 --having are more than the 8"),
     "a call of a request": ({"having": ["http:/a"]}, "a call is of a function"),
@@ -165,6 +166,7 @@ def test_what_is_said_of_them() -> None:
         "40 passed over (--concurrent), 5 sampled out (--sample), 2 over the rate (--rate), "
         "769 not kept: slowest 480 ms, --keep failed on 1: None has no order"
     )
+    assert list(left_out(Tally(other_traces=7))) == ["7 of other traces (--traceparent)"]
     missed = Tally(not_kept=9, having_missed=7, having_errors=3, having_error="None has no order")
     assert ", ".join(left_out(missed)) == (
         "9 not kept, 7 of these without the call of --having, --having failed on 3 calls: None has no order"

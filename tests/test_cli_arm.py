@@ -121,10 +121,19 @@ def test_calls_that_have_to_occur_reach_the_agent_and_it_says_what_they_match(ag
     shop = agent(traces=1)
     sought = {"having": "a:b(x == 1)", "matched_total": 0, "near": ["a:bb"], "waits_for_import": True}
     shop.says = {"having_matched": [sought, {**sought, "having": "c:d", "matched_total": 2}]}
-    words = ("--having", "a:b(x == 1)", "--having", " c:d ")
+    trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
+    words = (
+        "--having",
+        "a:b(x == 1)",
+        "--having",
+        " c:d ",
+        "--traceparent",
+        f"00-{trace_id}-00f067aa0ba902b7-01",
+    )
     done = ctl("arm", "m:f", *words, *shop.reach, env=env)
     assert done.returncode == 0, done.stderr
     assert shop.of("arm")[0]["probe"]["having"] == ["a:b(x == 1)", "c:d"]
+    assert shop.of("arm")[0]["probe"]["traceparent"] == trace_id
     assert (
         "  --having: nothing that is loaded matches a:b(x == 1)\n  similar names: a:bb\n"
         "  waiting for a module that matches to be imported\n"
@@ -138,6 +147,7 @@ def test_calls_that_have_to_occur_reach_the_agent_and_it_says_what_they_match(ag
     ("words", "text"),
     [
         ("--having a:b(x=1)", "    x=1\n     ^"),
+        ("--traceparent 4bf9", "32 hex digits"),
         ("--having http:/a", "a call is of a function"),
         ("--having a:b --live", "--live shows a trace while it grows"),
         ("--keep duraton>5s", "did you mean duration?"),

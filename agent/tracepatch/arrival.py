@@ -10,6 +10,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from tracepatch_shared.targets import Target
+from tracepatch_shared.traceparent import Traceparent
+
+from .spans import Span
 
 
 class Outcome:
@@ -20,6 +23,8 @@ class Outcome:
     goes_on: ClassVar[bool] = False
     """What the root returns may still have to be worked off by whoever called it."""
     status: int | None = None
+    span: Span | None = None
+    """That of OpenTelemetry which was begun inside for it."""
     ended_ns: int = 0
     """It was over for whoever waits for it, of `perf_counter_ns`; 0: when the root ends."""
 
@@ -60,6 +65,11 @@ class Arrival(ABC):
     """It may have other names besides."""
     outermost: ClassVar[bool] = True
     """Where entries call each other, the first one is meant."""
+
+    @property
+    def traceparent(self) -> Traceparent | None:
+        """The distributed trace whose part it says it is."""
+        return None
 
     @abstractmethod
     def names(self) -> Mapping[str, Any]:

@@ -12,6 +12,7 @@ from tracepatch_shared.limits import CEILINGS, KEEP_CONCURRENT, MAX_RATE, MAX_SA
 from tracepatch_shared.messages import field as checked
 from tracepatch_shared.text import duration
 from tracepatch_shared.thresholds import least_s, measures
+from tracepatch_shared.traceparent import trace_id_of
 
 MAX_CHARACTERS: Final = 2000
 """Of one call that has to occur, with its condition."""
@@ -27,6 +28,8 @@ class Choice:
     """Decides at the end of a task whether its trace is kept; None: it is."""
     having: tuple[Having, ...] = ()
     """Calls that have to occur in a trace that is kept, each of them."""
+    traceparent: str | None = None
+    """Only tasks of the distributed trace with this id."""
     sample: int = 1
     """Of the tasks that match every so many-th, on average, is recorded."""
     rate: float | None = None
@@ -41,12 +44,19 @@ class Choice:
         """Return what `armed` repeats: an agent that does not know an option cannot."""
         keep = None if self.keep is None else self.keep.text
         having = [one.text for one in self.having] or None
-        return {"keep": keep, "having": having, "sample": self.sample, "rate": self.rate}
+        return {
+            "keep": keep,
+            "having": having,
+            "traceparent": self.traceparent,
+            "sample": self.sample,
+            "rate": self.rate,
+        }
 
 
 def choice_from_wire(probe: dict[str, Any]) -> Choice:
     """Return the choice in a PROBE map; raise `MessageError`, or `ConditionError` for a condition that means nothing."""
     text = checked(probe, "keep", str, None)
+    traceparent = checked(probe, "traceparent", str, None)
     sample = checked(probe, "sample", int, None)
     rate = checked(probe, "rate", (int, float), None)
     if sample is not None and not 1 <= sample <= MAX_SAMPLE:
@@ -65,6 +75,7 @@ def choice_from_wire(probe: dict[str, Any]) -> Choice:
     return Choice(
         keep=keep,
         having=having,
+        traceparent=None if traceparent is None else trace_id_of(traceparent),
         sample=1 if sample is None else sample,
         rate=None if rate is None else float(rate),
     )

@@ -144,7 +144,13 @@ class Live:
             "limits": {**limits.to_wire(probe.limits), "capture": limits.to_wire(probe.capture)},
             "args": probe.args,
             "tag": probe.tag,
+            **self._traceparent(),
         }
+
+    def _traceparent(self) -> dict[str, str]:
+        """Return the distributed trace as far as it is known by now: its span may begin inside."""
+        known = self.recording.traceparent
+        return {} if known is None else {"traceparent": known}
 
     def _lines(self) -> list[Any]:
         lines = standing.lines(self.recording.open_nodes(), within_s=STAND_S)
@@ -161,6 +167,7 @@ class Live:
             "option": recording.option,
             "overhead_ns": round(2 * recording.calls * event_ns),
         }
+        fields.update(self._traceparent())
         if recording.response is not None:
             fields["task"] = recording.response.to_wire(recording.started_ns)
         return self._writer.end(

@@ -189,6 +189,8 @@ class Probe:
         """What entered and no target of the probe names."""
         self.throttled = 0
         """Tasks that came while the budget of that second was used up."""
+        self.other_traces = 0
+        """Tasks that belong to no distributed trace, or to another one than was asked for."""
         self.passed_over = 0
         self.kept = 0  # counted by Tracing; `finished` is the agent thread's own count
         self.errors = 0
@@ -259,6 +261,7 @@ class Probe:
             "sampled_out": 0 if admission is None else admission.sampled_out,
             "throttled": self.throttled,
             "unmatched": self.unmatched,
+            "other_traces": self.other_traces,
             "rate_limited": 0 if admission is None else admission.rate_limited,
             **(NOTHING if self.keep is None else self.keep.counters()),
         }

@@ -39,6 +39,8 @@ from .objects import class_dict, mro_of
 from .runners import Frame, Node, Runner, Runners, Start, starter
 
 if TYPE_CHECKING:
+    from tracepatch_shared.traceparent import Traceparent
+
     from .capture import Capturer
 
 current: ContextVar[Recording | None] = ContextVar("tracepatch", default=None)
@@ -65,7 +67,7 @@ class Recording(Runners):
     __slots__ = (
         "_arguments", "_body", "_capturer", "_codes", "_emit", "_look_at", "_max_bytes", "_max_calls", "_suspensions",
         "_wake", "_weight_seen", "delegates", "done", "ended_ns", "full", "known", "limits", "local", "on_end",
-        "on_hand_off", "on_send", "option", "outer", "packed_bytes", "reason", "response", "root_node", "sent",
+        "on_hand_off", "on_send", "option", "outer", "packed_bytes", "reason", "response", "root_node", "sent", "span",
         "started_at_ns", "started_ns", "status", "straight", "threads", "unstarted", "woken",
     )  # fmt: skip
 
@@ -105,6 +107,8 @@ class Recording(Runners):
         """The root has returned, and what it returned has this identity (of a generator: its frame) and is to be sent."""
         self.response: Outcome | None = None
         """The task has come in at an entry, and this is how it goes: the response to a request, as far as it is known."""
+        self.span: Traceparent | None = None
+        """The distributed trace and its span that were current when the root began."""
         self.unstarted = 0
         """Branches that were started and had not begun when the trace ended."""
         self.on_end: Callable[[Recording], None] | None = None
@@ -294,6 +298,14 @@ class Recording(Runners):
     def first_root(self) -> Node | None:
         """The root, also when it has returned and the trace goes on."""
         return self.returned_root or self.root_node
+
+    @property
+    def traceparent(self) -> str | None:
+        """The W3C's name of the distributed trace that this belongs to, with the span of this process where there is one."""
+        span, inside = self.span, None if self.response is None else self.response.span
+        if inside is not None and (span is None or span.trace_id == inside.trace_id):
+            span = inside
+        return None if span is None else str(span)
 
     @property
     def left(self) -> bool:

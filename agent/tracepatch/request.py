@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from urllib.parse import unquote_to_bytes
 
 from tracepatch_shared.targets import Target
+from tracepatch_shared.traceparent import Traceparent, read
 
 from .arrival import Arrival
 from .readable import Fields
@@ -59,6 +60,12 @@ class Request(Arrival):
             "header": Fields(_headers(self.headers), folded=True),
             "client": self._client(),
         }
+
+    @property
+    def traceparent(self) -> Traceparent | None:
+        """What the request's header says of the distributed trace that it belongs to."""
+        texts = [text for name, text in _headers(self.headers) if name == "traceparent"]
+        return read(texts[0]) if len(texts) == 1 else None
 
     def matches(self, target: Target) -> bool:
         return target.matches_request(self.method, self.path)

@@ -15,13 +15,14 @@ from typing import Any, ClassVar
 
 from .arrival import Outcome
 from .failures import failure_of
+from .spans import Span, span_in
 from .walk import instance_dict
 
 
 class Response(Outcome):
     """What is known of it so far; times are of `perf_counter_ns`."""
 
-    __slots__ = ("_raised", "ended_ns", "status")
+    __slots__ = ("_raised", "ended_ns", "span", "status")
 
     goes_on: ClassVar[bool] = True
 
@@ -29,6 +30,8 @@ class Response(Outcome):
         self.status: int | None = None
         self.ended_ns = 0
         """The last byte was handed to the server; 0 as long as it was not."""
+        self.span: Span | None = None
+        """That of OpenTelemetry which was begun inside the entry for this request."""
         self._raised = False
         """An exception has left the view, or broke off what it had begun to send."""
 
@@ -86,6 +89,13 @@ def _start_response(response: Outcome, arguments: Mapping[str, Any]) -> None:
         response.begins(int(status[:3]))
 
 
+def _attached(response: Outcome, arguments: Mapping[str, Any]) -> None:
+    """A span becomes current: the first one of this process's is the request's, the caller's until there is one."""
+    known = response.span
+    if known is None or known.remote:
+        response.span = span_in(arguments.get("context")) or known
+
+
 def _field(name: str) -> Tell:
     def tell(response: Outcome, arguments: Mapping[str, Any]) -> None:
         response.begins(instance_dict(arguments.get("self")).get(name))
@@ -95,6 +105,7 @@ def _field(name: str) -> Tell:
 
 BY_MODULE: dict[tuple[str, str], Tell] = {
     ("aiohttp.web_response", "prepare"): _field("_status"),
+    ("opentelemetry.context", "attach"): _attached,
     ("sanic.response.types", "send"): _field("status"),
     ("tornado.web", "flush"): _field("_status_code"),
     ("werkzeug.wrappers.response", "__call__"): _field("_status_code"),

@@ -6,12 +6,13 @@ threads, inside callbacks, where it touches only deques, sets and counters; all 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from types import CodeType, FrameType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from tracepatch_shared import limits
 from tracepatch_shared.targets import Target
+from tracepatch_shared.traceparent import Traceparent
 
 from . import block
 from .arrival import Arrival
@@ -28,6 +29,7 @@ from .probe import Probe
 from .recording import Recording, current
 from .redaction import Redactor
 from .resolve import Function, module_matters, resolve
+from .spans import current_span
 from .where import Where
 
 if TYPE_CHECKING:
@@ -143,6 +145,10 @@ class Trigger:
         probe = self.probe
         tracing = self._tracing
         probe.seen += 1
+        asked = probe.options.choice.traceparent
+        if asked is not None and not any(span.trace_id == asked for span in _spans(arrival)):
+            probe.other_traces += 1
+            return False
         if self.where is not None and not self.where.holds(code, frame, arrival):
             return False
         if tracing.used_up(probe.limits.budget):
@@ -164,6 +170,7 @@ class Trigger:
             elif not probe.permits:  # taken when a candidate is kept
                 return False
             recording = self._recording()
+            recording.span = next(_spans(arrival), None)
             target = self.names.get(id(code), code.co_name)
             task = None
             if arrival is not None:
@@ -222,6 +229,16 @@ class Trigger:
             recording = Candidate(wake=tracing.wake_when_crowded, press=tracing.wake, **options)
         recording.on_end = tracing.ended
         return recording
+
+
+def _spans(arrival: Arrival | None) -> Iterator[Traceparent]:
+    """Yield the span that is current, and the one that what enters says it was sent by."""
+    span = current_span()
+    if span is not None:
+        yield span
+    header = None if arrival is None else arrival.traceparent
+    if header is not None:
+        yield header
 
 
 def _none(_code: int) -> None:

@@ -229,7 +229,12 @@ class Attachment:
             sum(one.where_errors for one in counters),
             sum(member.counters.live for member in self.members if member.lives and member.counters),
             sum(member.state == ARMED for member in self.members),
-            counts.sampled_out + counts.rate_limited + counts.throttled + counts.unmatched + counts.not_kept,
+            counts.sampled_out
+            + counts.rate_limited
+            + counts.throttled
+            + counts.unmatched
+            + counts.other_traces
+            + counts.not_kept,
         )
         if now < self._progress_at or (numbers == self._told and now < self._progress_at + 1.0 - _TICK_S):
             return

@@ -24,12 +24,14 @@ from tracepatch_shared.limits import (
 )
 from tracepatch_shared.text import duration
 from tracepatch_shared.thresholds import TIMES, conjuncts, least_s, thresholds
+from tracepatch_shared.traceparent import trace_id_of
 
 from .reports import Counters, Nearest
 
 OPTIONS = {
     "keep": "--keep",
     "having": "--having",
+    "traceparent": "--traceparent",
     "sample": "--sample",
     "rate": "--rate",
     "mode": "--capture mode=repr",
@@ -47,6 +49,8 @@ class Tally:
     """They came while the budget of that second was used up."""
     unmatched: int = 0
     """Requests and jobs that no target names; they are not among those seen."""
+    other_traces: int = 0
+    """Tasks of other distributed traces than `--traceparent` asks for."""
     not_kept: int = 0
     keep_errors: int = 0
     """Candidates on which the keep-condition failed; they are among those not kept."""
@@ -70,6 +74,7 @@ def tally(all_counters: Iterable[Counters | None]) -> Tally:
         rate_limited=sum(one.rate_limited for one in found),
         throttled=sum(one.throttled for one in found),
         unmatched=sum(one.unmatched for one in found),
+        other_traces=sum(one.other_traces for one in found),
         not_kept=sum(one.not_kept for one in found),
         keep_errors=sum(one.keep_errors for one in found),
         keep_error=next((one.keep_error for one in found if one.keep_error), None),
@@ -117,6 +122,7 @@ def requested(
     args: bool,
     ttl_s: float | None,
     having: Sequence[str] = (),
+    traceparent: str | None = None,
 ) -> tuple[dict[str, Any], float | None]:
     """Return the fields of a probe, and the time to live that the condition needs; raise `UsageError`."""
     if sample is not None and not 1 <= sample <= MAX_SAMPLE:
@@ -124,6 +130,8 @@ def requested(
     if rate is not None and not 0 < rate <= MAX_RATE:
         raise UsageError(f"{rate:g} a second is not possible: write more than 0 and at most {MAX_RATE}/s")
     fields: dict[str, Any] = {"keep": keep, "sample": sample, "rate": rate}
+    if traceparent is not None:
+        fields["traceparent"] = trace_id_of(traceparent)
     if having:
         fields["having"] = [one.text for one in several(list(having))]
     if live and (keep is not None or having):

@@ -269,6 +269,7 @@ class Client(Reach):
         rate: float | None = None,
         having: Sequence[str] | str = (),
         mode: str = "safe",
+        traceparent: str | None = None,
         force: bool = False,
         live: bool = False,
         tag: str | None = None,
@@ -279,6 +280,7 @@ class Client(Reach):
         `where` is a condition on a task when it starts, `keep` one on what is known of it at its end (docs/conditions.md): only
         tasks for which they hold are recorded, only traces for which they hold count and come.
         `having` names calls each of which has to occur in a trace that is kept, as `app.auth:load_user(user_id == 42)`.
+        `traceparent` is the id of a distributed trace, or a W3C header with it: only tasks that belong to it are recorded.
         `sample` records every so many-th task on average, `rate` lets so many recordings begin in a second.
         `mode="repr"` shows objects by their `repr`, which runs their code, in processes whose policy allows it.
         `count` is over all agents, with `per_agent` for each. A detached probe needs a `ttl_s`; its session ends as soon
@@ -302,6 +304,7 @@ class Client(Reach):
             rate=rate,
             having=[having] if isinstance(having, str) else having,
             mode=mode,
+            traceparent=traceparent,
             force=force,
             live=live,
             tag=tag,

@@ -121,6 +121,7 @@ class Counters:
     rate_limited: int = 0
     throttled: int = 0
     unmatched: int = 0
+    other_traces: int = 0
     not_kept: int = 0
     keep_errors: int = 0
     """Candidates on which the keep-condition failed."""
@@ -246,6 +247,7 @@ def counters_from_wire(wire: object) -> Counters:
         rate_limited=_natural(entry, "rate_limited"),
         throttled=_natural(entry, "throttled"),
         unmatched=_natural(entry, "unmatched"),
+        other_traces=_natural(entry, "other_traces"),
         not_kept=_natural(entry, "not_kept"),
         keep_errors=_natural(entry, "keep_errors"),
         keep_error=field(entry, "keep_error", str, None),

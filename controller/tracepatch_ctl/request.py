@@ -53,6 +53,7 @@ def probe(
     rate: float | None = None,
     having: Sequence[str] = (),
     mode: str = "safe",
+    traceparent: str | None = None,
     **others: Any,
 ) -> dict[str, Any]:
     """Return the map that an `arm` message carries, with a fresh id; raise `UsageError` for what cannot be meant."""
@@ -68,7 +69,14 @@ def probe(
     if mode not in ("safe", "repr"):
         raise UsageError(f"{mode!r} is no way to read values: write safe, or repr")
     choice, ttl_s = requested(
-        keep=keep, having=having, sample=sample, rate=rate, live=live, args=args, ttl_s=ttl_s
+        keep=keep,
+        having=having,
+        traceparent=traceparent,
+        sample=sample,
+        rate=rate,
+        live=live,
+        args=args,
+        ttl_s=ttl_s,
     )
     return {
         "probe_id": secrets.token_hex(4),

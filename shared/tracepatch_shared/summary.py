@@ -81,6 +81,8 @@ def _facts(trace: Trace) -> Iterator[str]:
         yield escape(f"Python {agent['python']}")
     if trace.started_at_ns:
         yield trace.started_at[:23].replace("T", " ") + " UTC"
+    if trace.traceparent:
+        yield f"traceparent {escape(trace.traceparent)}"
     yield count(trace.calls, "call")
     if len(trace.branches) > 1:
         yield count(len(trace.branches), "branch", "branches")

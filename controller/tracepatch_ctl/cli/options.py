@@ -163,6 +163,11 @@ _CHOICE = (
         help="Keep a trace only if this call occurred in it: 'app.auth:load_user(user_id == 42)'. Several must all have.",
     ),
     click.option(
+        "--traceparent",
+        metavar="ID",
+        help="Only the requests and tasks of this distributed trace: 32 hex digits, or a whole W3C header.",
+    ),
+    click.option(
         "--sample", type=SAMPLE, metavar="1/N", help="Record every N-th task that matches, on average."
     ),
     click.option("--rate", type=RATE, metavar="N/s", help="Begin at most N recordings a second."),
@@ -177,7 +182,10 @@ def choice_options(command: Command) -> Command:
         from ..choice import joined
 
         keep = joined(options.pop("keep"), options.pop("slower_than"), options.pop("errors"))
-        choice = {"keep": keep, **{name: options.pop(name) for name in ("having", "sample", "rate")}}
+        choice = {
+            "keep": keep,
+            **{name: options.pop(name) for name in ("having", "traceparent", "sample", "rate")},
+        }
         return command(*args, choice=choice, **options)
 
     decorated: Any = gathered

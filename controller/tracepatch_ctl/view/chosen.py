@@ -29,6 +29,8 @@ def left_out(counts: Tally) -> Iterator[str]:
         yield f"{counts.throttled} over the budget of others (--budget)"
     if counts.unmatched:
         yield f"{counts.unmatched} other requests"
+    if counts.other_traces:
+        yield f"{counts.other_traces} of other traces (--traceparent)"
     if counts.not_kept:
         yield not_kept(counts.not_kept, counts.nearest)
     if counts.having_missed:
