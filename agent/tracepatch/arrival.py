@@ -42,6 +42,9 @@ class Outcome:
     def begins(self, status: object) -> None:
         """A status is about to be sent."""
 
+    def runs_in(self, span: Span) -> None:
+        """A span of OpenTelemetry becomes current."""
+
     def ends(self) -> None:
         """The last byte is about to be sent."""
 

@@ -58,6 +58,11 @@ class Response(Outcome):
     def view_raised(self) -> None:
         self._raised = True
 
+    def runs_in(self, span: Span) -> None:
+        """A span becomes current: the first one of this process's is the request's, the caller's until there is one."""
+        if self.span is None or self.span.remote:
+            self.span = span
+
     def ends(self) -> None:
         """The last byte is about to be sent."""
         if not self.ended_ns:
@@ -90,10 +95,9 @@ def _start_response(response: Outcome, arguments: Mapping[str, Any]) -> None:
 
 
 def _attached(response: Outcome, arguments: Mapping[str, Any]) -> None:
-    """A span becomes current: the first one of this process's is the request's, the caller's until there is one."""
-    known = response.span
-    if known is None or known.remote:
-        response.span = span_in(arguments.get("context")) or known
+    span = span_in(arguments.get("context"))
+    if span is not None:
+        response.runs_in(span)
 
 
 def _field(name: str) -> Tell:
