@@ -87,5 +87,5 @@ class Arrival(ABC):
         """Return what the head of a trace says of it; `shown` makes of a text what may be shown of it."""
 
     @abstractmethod
-    def outcome(self) -> Outcome:
-        """Return what takes in how it goes."""
+    def outcome(self) -> Outcome | None:
+        """Return what takes in how it goes; None where the root's end says all."""

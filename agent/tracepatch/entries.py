@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from inspect import CO_OPTIMIZED
-from types import CodeType, FrameType
+from types import CodeType, CoroutineType, FrameType
+from typing import Any
 
 from tracepatch_shared.targets import Target
 
@@ -19,6 +20,7 @@ from . import pyversion
 from .arrival import Arrival
 from .frameworks import Reader
 from .resolve import Function, original_of
+from .starts import TaskStart, coroutine_of
 
 MAX_FRAMES = 200
 """How far up another entry is looked for."""
@@ -49,16 +51,29 @@ class Entries:
     def __contains__(self, code: CodeType) -> bool:
         return id(code) in self._readers
 
+    def announces(self, code: CodeType) -> bool:
+        """Tell whether what enters here begins later."""
+        return self._readers[id(code)].arrival is TaskStart
+
+    def coming(self, code: CodeType, frame: FrameType) -> CoroutineType[Any, Any, Any] | None:
+        """Return the coroutine of the task that is made by this call."""
+        return coroutine_of(self._read(self._readers[id(code)], code, frame))
+
     def arrival(self, code: CodeType, frame: FrameType) -> Arrival | None:
         """Return what enters with this frame; None where nothing does, or it has entered before."""
         reader = self._readers[id(code)]
         if reader.arrival.outermost and self._has_entered(reader.arrival, frame):
             return None
+        found: Arrival | None = self._read(reader, code, frame)
+        return found
+
+    @staticmethod
+    def _read(reader: Reader, code: CodeType, frame: FrameType) -> Any:
         values = frame.f_locals
-        arrival = reader.read(values)
+        found = reader.read(values)
         if pyversion.MONITORING and not pyversion.LIVE_LOCALS and code.co_flags & CO_OPTIMIZED:
             values.clear()  # the frame keeps this copy (3.12)
-        return arrival
+        return found
 
     def _has_entered(self, arrival: type[Arrival], frame: FrameType) -> bool:
         back = frame.f_back

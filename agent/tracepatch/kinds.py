@@ -7,8 +7,9 @@ from typing import Final
 from .arrival import Arrival
 from .jobs import Job
 from .request import Request
+from .starts import TaskStart
 
-KINDS: Final[dict[str, type[Arrival]]] = {arrival.kind: arrival for arrival in (Request, Job)}
+KINDS: Final[dict[str, type[Arrival]]] = {arrival.kind: arrival for arrival in (Request, Job, TaskStart)}
 
 
 def kind_of(target: str) -> type[Arrival] | None:

@@ -146,6 +146,8 @@ class Probe:
     receiver: bytes | None = None
     """Who gets the probe's events: the controller that armed or renewed it last."""
     matched_total: int = 0
+    notes: tuple[str, ...] = ()
+    """Sentences on what cannot be recorded, as far as it is known when it is armed."""
     answer: dict[str, Any] = field(default_factory=dict)
     """What `arm` was answered, for a controller that asks again."""
     count: int = 0

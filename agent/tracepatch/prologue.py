@@ -112,6 +112,11 @@ class Injection:
         self._gates.append((function.code, gate))
         self._changed.extend((entry.function, entry.original) for entry in entries)
 
+    def switch(self, hook: Hook | None) -> None:
+        """Call this hook from now on, nothing for None (any thread). Whoever calls this keeps the hooks alive."""
+        for _, gate in self._gates:
+            gate.__setstate__((bool if hook is None else hook, (), {}, None))  # type: ignore[attr-defined]
+
     def remove(self) -> list[str]:
         """Take the hooks out and put the original code objects back; idempotent.
 

@@ -158,6 +158,7 @@ class Roster:
             "limits": {**limits.to_wire(options.limits), "count": options.count},
             "lowered": list(options.lowered),
             "raised": list(options.raised),
+            "notes": list(probe.notes),
             **options.choice.to_wire(),
             "having_matched": [] if probe.keep is None else probe.keep.calls.to_wire(),
             "threads": options.threads,

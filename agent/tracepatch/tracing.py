@@ -93,6 +93,7 @@ class Tracing:
         except TracepatchError:
             trigger.unaim()
             raise
+        probe.notes = tuple(trigger.look())
         self._triggers[probe.probe_id] = trigger
         probe.matched_total = len(trigger.functions)
         self._watch_imports()

@@ -6,6 +6,7 @@ threads, inside callbacks, where it touches only deques, sets and counters; all 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from types import CodeType, FrameType, ModuleType
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ from .recording import Recording, current
 from .redaction import Redactor
 from .resolve import Function, module_matters, resolve
 from .spans import current_span
+from .starts import fresh_and_running, start_of
 from .where import Where
 
 if TYPE_CHECKING:
@@ -80,6 +82,7 @@ class Trigger:
         block.waiting = [begin for begin in block.waiting if begin != self.enters]
         for function in self.functions:
             self._tracing.core.unaim(function, self)
+        self._tracing.core.expect_none(self.starts)
         self.functions.clear()
         self.names.clear()
         self._entries.clear()
@@ -105,6 +108,11 @@ class Trigger:
             return False
         arrival: Arrival | None = None
         if code in self._entries:
+            if self._entries.announces(code):
+                coroutine = self._entries.coming(code, frame)
+                if coroutine is not None:
+                    self._tracing.core.expect(coroutine, self.starts)
+                return False
             before = current.get()
             if before is not None and before.returned_root is not None and not before.done:
                 before.finish()  # its server has not closed what it returned, and goes on with another request
@@ -115,6 +123,28 @@ class Trigger:
                 probe.unmatched += 1
                 return False
         return self._takes(arrival, code, frame, self._tracing.core.begin)
+
+    def starts(self, code: CodeType, frame: FrameType) -> bool:
+        """A coroutine begins of which tasks are made: record it if it is a task's first, and meant."""
+        if self.off:
+            return False
+        start = start_of(frame, self._tracing.core.stepped())
+        if start is None:
+            return False
+        if not self._entries.wants(start):
+            self.probe.unmatched += 1
+            return False
+        return self._takes(start, code, frame, self._tracing.core.begin)
+
+    def look(self) -> list[str]:
+        """Expect the tasks that were made before and have not begun; return sentences on what cannot be recorded."""
+        if not self._entries.waits_for("task"):
+            return []
+        said = self._tracing.core.look_for_starts()
+        waiting, running = fresh_and_running(sys._current_frames(), self._entries.wants)
+        for coroutine in waiting:
+            self._tracing.core.expect(coroutine, self.starts)
+        return [running_sentence("task", running), *said] if running else said
 
     def enters(self, given: block.job, frame: FrameType) -> Inside | None:
         """A block that is called a job begins: record it if it is meant."""
@@ -243,6 +273,15 @@ def _spans(arrival: Arrival | None) -> Iterator[Traceparent]:
 
 def _none(_code: int) -> None:
     """No trace has met any code yet."""
+
+
+def running_sentence(kind: str, running: int) -> str:
+    """Return what is said of work that began before it was armed."""
+    them, they = ("this name runs", "it stands") if running == 1 else ("this name run", "they stand")
+    return (
+        f"{running} {kind}{'' if running == 1 else 's'} with {them} already: a {kind} is recorded from its start; "
+        f"`stacks --{kind}` shows where {they}"
+    )
 
 
 def _live(recording: Recording | None) -> Recording | None:

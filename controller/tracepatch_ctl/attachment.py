@@ -412,6 +412,7 @@ class Attachment:
             raised=texts(message, "raised"),
             having=each(message, "having_matched", sought_from_wire),
             refused=pairs(message, "refused"),
+            notes=texts(message, "notes"),
             expires_in_s=float(field(message, "expires_in_s", (int, float), self.probe["ttl_s"])),
             joined=member.joined,
         )

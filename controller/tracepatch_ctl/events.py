@@ -48,6 +48,8 @@ class Armed:
     having: tuple[Sought, ...] = ()
     refused: tuple[tuple[str, str], ...] = ()
     """What the targets name as well and cannot be traced, and why; at most 50."""
+    notes: tuple[str, ...] = ()
+    """Sentences on what cannot be recorded: tasks of that name that run already."""
     expires_in_s: float
     joined: bool = False
     """It started after the session was armed."""

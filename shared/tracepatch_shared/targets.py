@@ -7,7 +7,8 @@
 | `app.views.Cart.checkout` | `dotted` |
 | `http:POST /checkout*`, `http:/items/{id}` with any method, several as `GET|HEAD` | `http` |
 | `job:send_email`, `job:app.tasks.*` | `job` |
-| `task:…`, `thread:…` | reserved: they parse, and `parse_targets` refuses them |
+| `task:worker-*`, `task:Worker.run` by name or by the coroutine's qualname | `task` |
+| `thread:…` | reserved: it parses, and `parse_targets` refuses it |
 
 Globs are `*`, `?` and `[…]`; they respect case, and `*` matches dots too. `<locals>` in a qualname may be left out.
 In the path of an `http` target `*` matches `/` too, and `{name}` or `<name>`, as frameworks print their routes, stand for
@@ -30,7 +31,7 @@ Kind = Literal["function", "file", "dotted", "http", "task", "job", "thread"]
 
 NAMED = ("task", "job", "thread")
 """Kinds whose targets are a glob for a name."""
-RESERVED = ("task", "thread")
+RESERVED = ("thread",)
 """Kinds that parse but that this version cannot arm; take one out of here when it can."""
 
 MAX_TARGET_CHARACTERS = 1000

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from types import CodeType, FrameType
+from types import CodeType, CoroutineType, FrameType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tracepatch_shared.errors import UsageError
@@ -46,6 +46,18 @@ class Core(Protocol):
 
     def unaim(self, function: Function, trigger: Trigger) -> None:
         """Undo `aim`."""
+
+    def expect(self, coroutine: CoroutineType[Any, Any, Any], trigger: Trigger) -> None:
+        """Have `trigger` called when this coroutine, of which a task is made, begins (any thread)."""
+
+    def expect_none(self, trigger: Trigger) -> None:
+        """Undo `expect` for all coroutines."""
+
+    def stepped(self) -> object:
+        """Return the task that is about to begin on this thread; None where asking the loop tells (application thread)."""
+
+    def look_for_starts(self) -> list[str]:
+        """Get ready for `expect`; return a sentence for each loop here whose tasks begin unseen."""
 
     def watch_imports(self, loaded: Callable[[Any], None] | None) -> None:
         """Have `loaded` called with each module on the thread that imported it, right after its body ran."""

@@ -24,7 +24,7 @@ import sys
 from collections.abc import Callable
 from sys import _getframe
 from time import perf_counter, perf_counter_ns, sleep
-from types import CodeType, FrameType, FunctionType
+from types import CodeType, CoroutineType, FrameType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 from tracepatch_shared.errors import Conflict
@@ -229,6 +229,29 @@ class MonitoringCore:
             del self._aimed[id(code)]
         self._count_heeded()
         self._set_local(code)
+
+    def expect(self, coroutine: CoroutineType[Any, Any, Any], trigger: Trigger) -> None:
+        code = coroutine.cr_code
+        known = self._aimed.setdefault(id(code), (code, []))
+        if trigger not in known[1]:
+            known[1].append(trigger)
+            self._count_heeded()
+            self._set_local(code)
+
+    def expect_none(self, trigger: Trigger) -> None:
+        for code, triggers in list(self._aimed.values()):
+            if trigger in triggers:
+                triggers.remove(trigger)
+                if not triggers:
+                    self._aimed.pop(id(code), None)
+                    self._set_local(code)
+        self._count_heeded()
+
+    def stepped(self) -> object:
+        return None
+
+    def look_for_starts(self) -> list[str]:
+        return []
 
     def _count_heeded(self) -> None:
         heeded: tuple[list[int], bool] | None = None

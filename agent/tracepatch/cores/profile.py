@@ -19,6 +19,7 @@ operations; injections are installed and removed by the agent thread, except tho
 from __future__ import annotations
 
 import sys
+import weakref
 from _thread import get_ident, get_native_id
 from collections.abc import Callable
 from dis import opmap
@@ -28,7 +29,7 @@ from itertools import pairwise
 from sys import _getframe, gettrace, settrace
 from threading import gettrace as threading_gettrace
 from time import perf_counter, sleep
-from types import CodeType, FrameType, FunctionType, ModuleType
+from types import CodeType, CoroutineType, FrameType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from tracepatch_shared.errors import Conflict
@@ -36,7 +37,9 @@ from tracepatch_shared.errors import Conflict
 from .. import pyversion
 from ..codes import SUSPENDS, Entry
 from ..containment import ours, take
+from ..objects import mro_of
 from ..recording import Recording, current, receive, recorded_ns
+from ..starts import stepped_by
 from ..strand import greenlets, here, outermost
 from . import Trigger
 from .parking import Parking
@@ -75,6 +78,12 @@ class ProfileCore:
         self._targets: dict[tuple[int, int], Injection] = {}
         self._loop: Injection | None = None
         self._loader: Injection | None = None
+        self._steps: Injection | None = None
+        """In `Handle._run`, for tasks that have not begun; as long as there are none it calls what does nothing."""
+        self._coming: dict[int, tuple[weakref.ref[CoroutineType[Any, Any, Any]], list[Trigger]]] = {}
+        """id of a coroutine of which a task is made -> it, and whom its beginning concerns."""
+        self._stepped: dict[int, object] = {}
+        """Thread -> the task that is about to begin there."""
         self._entries: dict[int, Injection] = {}
         self._loaded: Callable[[Any], None] | None = None
         self._cost: tuple[float, float] | None = None
@@ -84,6 +93,7 @@ class ProfileCore:
         self._call_hook, self._event_hook = self._make_hooks()
         self._first_hook = self._event_hook if pyversion.COPIED_LOCALS else self._on_first
         self._handle_hook = self._on_handle_event
+        self._step_hook = self._first_step
 
     @property
     def reason(self) -> str:
@@ -110,12 +120,15 @@ class ProfileCore:
             self._remove_all()
 
     def _remove_all(self) -> None:
-        for injection in [*self._targets.values(), *self._entries.values(), self._loop, self._loader]:
+        self._coming.clear()
+        for injection in [
+            *self._targets.values(), *self._entries.values(), self._loop, self._loader, self._steps,
+        ]:  # fmt: skip
             if injection is not None:
                 injection.remove()
         self._targets.clear()
         self._entries.clear()
-        self._loop = self._loader = None
+        self._loop = self._loader = self._steps = None
         self._forget()
 
     def clean(self) -> dict[str, Any]:
@@ -132,7 +145,7 @@ class ProfileCore:
         while self._carrying() and perf_counter() < until_s:
             sleep(0.001)
         hooks = len(self._targets) + len(self._entries) + len(self._parking.parked)
-        hooks += (self._loop is not None) + (self._loader is not None)
+        hooks += (self._loop is not None) + (self._loader is not None) + (self._steps is not None)
         return {
             "events": 0,
             "tool_id_freed": True,
@@ -172,6 +185,98 @@ class ProfileCore:
         injection = self._targets.pop((id(function.code), id(trigger)), None)
         if injection is not None:
             injection.remove()
+
+    def expect(self, coroutine: CoroutineType[Any, Any, Any], trigger: Trigger) -> None:
+        """Have the handle looked at that steps this coroutine: the code that it runs was taken when it was made."""
+        self._look_at_steps()
+        steps = self._steps
+        if steps is None:
+            return
+        known = self._coming.get(id(coroutine))
+        if known is not None and known[0]() is coroutine:
+            if trigger not in known[1]:
+                known[1].append(trigger)
+            return
+        key = id(coroutine)
+        self._coming[key] = (weakref.ref(coroutine, lambda _: self._came(key)), [trigger])
+        steps.switch(self._step_hook)
+
+    def _look_at_steps(self) -> None:
+        asyncio_events = sys.modules.get("asyncio.events")
+        if self._steps is None and type(asyncio_events) is ModuleType:
+            steps = _inserted_in(vars(asyncio_events)["Handle"]._run, self._step_hook)
+            steps.switch(None)
+            self._steps = steps
+
+    def _came(self, key: int) -> list[Trigger]:
+        """A coroutine begins, or never will: return whom that concerns."""
+        known = self._coming.pop(key, None)
+        steps = self._steps
+        if not self._coming and steps is not None:
+            steps.switch(None)
+            if self._coming:  # another thread's, meanwhile
+                steps.switch(self._step_hook)
+        return [] if known is None else known[1]
+
+    def expect_none(self, trigger: Trigger) -> None:
+        waiting = False
+        for key, (_, triggers) in list(self._coming.items()):
+            if trigger in triggers:
+                triggers.remove(trigger)
+            if triggers:
+                waiting = True
+            else:
+                self._coming.pop(key, None)
+        if self._steps is not None and not waiting:
+            self._steps.remove()
+            self._steps = None
+
+    def stepped(self) -> object:
+        return self._stepped.get(get_ident())
+
+    def look_for_starts(self) -> list[str]:
+        self._look_at_steps()
+        unseen = [name for name in ("uvloop", "trio") if name in sys.modules]
+        return [f"on {name} the start of a task cannot be seen before Python 3.12" for name in unseen]
+
+    def _first_step(self) -> None:
+        """A loop's handle begins to run while tasks are made that have not begun: it may step one of them."""
+        try:
+            frame = _getframe(1)
+            handle = frame.f_locals.get("self")
+            task = stepped_by(handle._callback)  # type: ignore[union-attr]
+            kind = vars(sys.modules["_asyncio"])["Task"]
+            if not any(base is kind for base in mro_of(type(task))):
+                return
+            coroutine = kind.get_coro(task)  # a method in C of a type in C
+            if id(coroutine) not in self._coming:
+                return
+            triggers = self._came(id(coroutine))
+            hook = gettrace()
+            first = getattr(coroutine, "cr_frame", None) if type(coroutine) is CoroutineType else None
+            if first is None or (hook is not None and hook is not self._call_hook):
+                return
+            begun = handle._context.run(self._begins_here, triggers, task, first)  # type: ignore[union-attr]
+            if begun:
+                first.f_trace = self._event_hook
+                first.f_trace_lines = False
+                self._handles[here()] = None
+                frame.f_trace = self._handle_hook
+                frame.f_trace_lines = False
+                self._put_on()
+        except BaseException as error:  # noqa: BLE001 - contained
+            take(error)
+
+    def _begins_here(self, triggers: list[Trigger], task: object, first: FrameType) -> bool:
+        """Ask triggers in the Context of a task that is about to begin; return whether one records it."""
+        recording = current.get()
+        if recording is not None and not recording.done and not recording.local:
+            return False
+        self._stepped[get_ident()] = task
+        try:
+            return any(trigger(first.f_code, first) for trigger in triggers)
+        finally:
+            self._stepped.pop(get_ident(), None)
 
     def watch_imports(self, loaded: Callable[[Any], None] | None) -> None:
         self._loaded = loaded

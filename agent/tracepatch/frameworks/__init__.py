@@ -1,8 +1,9 @@
 """Where work enters an application: one module for each framework, found by being in this folder.
 
 A module says `ENTRIES`, functions as `module:qualname` that are called once for a unit of work, and one function that is
-named after what enters there (`request`), which reads it from the arguments of such a call (name -> value), returns None
-where it is none (a lifespan), and runs nothing. It imports nothing of the framework: an entry is looked for when its
+named after what enters there (`request`, `job`), which reads it from the arguments of such a call (name -> value), returns
+None where it is none (a lifespan), and runs nothing. Where a task is only made, and begins later, it is called `coming`
+and returns the coroutine. It imports nothing of the framework: an entry is looked for when its
 module is loaded. Removing a module removes the framework.
 
 Optional are `TELLS`, what calls of which functions tell of the outcome ((module, name) -> `response.Tell`), and `holders`,
@@ -18,7 +19,7 @@ from functools import lru_cache
 from importlib import import_module
 from pkgutil import iter_modules
 from types import FunctionType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tracepatch_shared.targets import Target
 
@@ -26,6 +27,7 @@ from ..arrival import Arrival
 from ..jobs import Job
 from ..request import Request
 from ..response import BY_MODULE
+from ..starts import TaskStart
 
 
 class Reader(NamedTuple):
@@ -33,11 +35,12 @@ class Reader(NamedTuple):
 
     arrival: type[Arrival]
     """The kind of work."""
-    read: Callable[[Mapping[str, object]], Arrival | None]
+    read: Callable[[Mapping[str, object]], Any]
+    """Returns the `Arrival`, or of a task that is only made its coroutine; None where it is none."""
     holders: Callable[[], Iterable[FunctionType]] = tuple
 
 
-_KINDS: dict[str, type[Arrival]] = {"request": Request, "job": Job}
+_KINDS: dict[str, type[Arrival]] = {"request": Request, "job": Job, "coming": TaskStart}
 """Name of the function that reads it in a framework's module -> the kind."""
 
 

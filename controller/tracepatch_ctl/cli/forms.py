@@ -71,6 +71,7 @@ def armed_form(event: Armed) -> dict[str, Any]:
         "raised": list(event.raised),
         "having": [{**asdict(one), "near": list(one.near)} for one in event.having],
         "refused": [{"target": name, "why": why} for name, why in event.refused],
+        "notes": list(event.notes),
         "expires_in_s": event.expires_in_s,
         "joined": event.joined,
     }

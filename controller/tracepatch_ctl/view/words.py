@@ -69,7 +69,10 @@ def armed(events: Sequence[Armed], targets: Sequence[str]) -> list[str]:
             if first.waits_for_import:
                 lines.append("  waiting for a module that matches to be imported")
         lines += having(first.having)
-        lines += [f"  {sentence}" for sentence in (*first.lowered, *first.raised, *_refused(first.refused))]
+        lines += [
+            f"  {sentence}"
+            for sentence in (*first.lowered, *first.raised, *first.notes, *_refused(first.refused))
+        ]
     return lines
 
 
