@@ -48,7 +48,8 @@ def armed(events: Sequence[Armed], targets: Sequence[str]) -> list[str]:
     groups: dict[object, list[Armed]] = {}
     for event in events:
         same = (
-            event.matched, event.matched_total, event.near, event.joined, event.having, event.lowered, event.refused
+            event.matched, event.matched_total, event.near, event.joined, event.having, event.lowered, event.refused,
+            event.notes,
         )  # fmt: skip
         groups.setdefault(same, []).append(event)
     lines = []
