@@ -8,7 +8,7 @@ function runs is always rebuilt from its original. A function that is made anew 
 closure) gets its hook through the constants of the outer code; function objects made that way which outlive `remove`
 keep the call, but it calls `bool()` then.
 
-*Concurrency*: `Injection` is used by the agent thread only; `original_of` by any thread. A hook runs on application
+*Concurrency*: `Injection` is used by one thread at a time, whoever has the core's turn; `original_of` by any thread. A hook runs on application
 threads, inside the call that starts, and must contain its own errors.
 """
 

@@ -12,8 +12,9 @@ exception unwinds a frame, and it is called for every C function, too (docs/rati
 events are on in a frame only from the moment an exception reaches it until the next line runs, which tells a caught
 exception from one that leaves.
 
-Concurrency: hooks and inserted calls run on application threads and take no lock; `begin` and `ended` are atomic set
-operations; injections are installed and removed by the agent thread, except those for hand-offs.
+Concurrency: hooks and inserted calls run on application threads and take no lock; injections are installed and removed
+by whoever has the core's turn. A task that begins, and a hand-off, give up after 5 ms without it: the task is passed
+over, the other thread's part of the trace is missing.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from time import perf_counter, sleep
 from types import CodeType, CoroutineType, FrameType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from tracepatch_shared.errors import Conflict
+from tracepatch_shared.errors import Conflict, NotTraceable
 
 from .. import pyversion
 from ..codes import SUSPENDS, Entry
@@ -41,6 +42,7 @@ from ..objects import mro_of
 from ..recording import Recording, current, receive, recorded_ns
 from ..starts import stepped_by
 from ..strand import greenlets, here, outermost
+from ..turn import BRIEFLY_S, PATIENTLY_S, Turn
 from . import Trigger
 from .parking import Parking
 from .unwinding import Raised, Unwinding
@@ -68,6 +70,8 @@ class ProfileCore:
 
     def __init__(self) -> None:
         self._users: set[object] = set()
+        self._turn = Turn()
+        """Held by whoever inserts calls or takes them out, and by a recording that begins."""
         self._live: set[Recording] = set()
         self._outermost: dict[Recording, int] = {}
         """id of the frame below all others where a recording began, where there may be greenlets."""
@@ -121,14 +125,15 @@ class ProfileCore:
 
     def _remove_all(self) -> None:
         self._coming.clear()
-        for injection in [
-            *self._targets.values(), *self._entries.values(), self._loop, self._loader, self._steps,
-        ]:  # fmt: skip
-            if injection is not None:
-                injection.remove()
-        self._targets.clear()
-        self._entries.clear()
-        self._loop = self._loader = self._steps = None
+        with self._turn.held():
+            for injection in [
+                *self._targets.values(), *self._entries.values(), self._loop, self._loader, self._steps,
+            ]:  # fmt: skip
+                if injection is not None:
+                    injection.remove()
+            self._targets.clear()
+            self._entries.clear()
+            self._loop = self._loader = self._steps = None
         self._forget()
 
     def clean(self) -> dict[str, Any]:
@@ -179,12 +184,14 @@ class ProfileCore:
                         self._follow(_getframe(1))  # a block of `trace()` does, and its variables were read
                     self._go_on(hooked)
 
-        self._targets[id(code), id(trigger)] = _inserted(function, begins)
+        with self._turn.held():
+            self._targets[id(code), id(trigger)] = _inserted(function, begins)
 
     def unaim(self, function: Function, trigger: Trigger) -> None:
-        injection = self._targets.pop((id(function.code), id(trigger)), None)
-        if injection is not None:
-            injection.remove()
+        with self._turn.held():
+            injection = self._targets.pop((id(function.code), id(trigger)), None)
+            if injection is not None:
+                injection.remove()
 
     def expect(self, coroutine: CoroutineType[Any, Any, Any], trigger: Trigger) -> None:
         """Have the handle looked at that steps this coroutine: the code that it runs was taken when it was made."""
@@ -203,10 +210,11 @@ class ProfileCore:
 
     def _look_at_steps(self) -> None:
         asyncio_events = sys.modules.get("asyncio.events")
-        if self._steps is None and type(asyncio_events) is ModuleType:
-            steps = _inserted_in(vars(asyncio_events)["Handle"]._run, self._step_hook)
-            steps.switch(None)
-            self._steps = steps
+        with self._turn.held(BRIEFLY_S) as mine:
+            if mine and self._steps is None and type(asyncio_events) is ModuleType:
+                steps = _inserted_in(vars(asyncio_events)["Handle"]._run, self._step_hook)
+                steps.switch(None)
+                self._steps = steps
 
     def _came(self, key: int) -> list[Trigger]:
         """A coroutine begins, or never will: return whom that concerns."""
@@ -227,9 +235,10 @@ class ProfileCore:
                 waiting = True
             else:
                 self._coming.pop(key, None)
-        if self._steps is not None and not waiting:
-            self._steps.remove()
-            self._steps = None
+        with self._turn.held():
+            if self._steps is not None and not waiting:
+                self._steps.remove()
+                self._steps = None
 
     def stepped(self) -> object:
         return self._stepped.get(get_ident())
@@ -280,15 +289,16 @@ class ProfileCore:
 
     def watch_imports(self, loaded: Callable[[Any], None] | None) -> None:
         self._loaded = loaded
-        if loaded is None:
-            if self._loader is not None:
-                self._loader.remove()
-                self._loader = None
-        elif self._loader is None:
-            # `_load_unlocked` says this as the last thing it does, when the module's body has run.
-            self._loader = _inserted_in(
-                sys.modules["importlib._bootstrap"]._verbose_message, self._import_ends
-            )
+        with self._turn.held():
+            if loaded is None:
+                if self._loader is not None:
+                    self._loader.remove()
+                    self._loader = None
+            elif self._loader is None:
+                # `_load_unlocked` says this as the last thing it does, when the module's body has run.
+                self._loader = _inserted_in(
+                    sys.modules["importlib._bootstrap"]._verbose_message, self._import_ends
+                )
 
     def _import_ends(self) -> None:
         caller = _getframe(2)
@@ -345,7 +355,8 @@ class ProfileCore:
         try:
             if "greenlet" in sys.modules:
                 self._outermost[recording] = id(outermost(frame))
-            self._live.add(recording)
+            if not self._goes_live(recording, BRIEFLY_S):
+                return False
             current.set(recording)
             outer = recording.outer
             if outer is not None and outer.follows(id(frame)):
@@ -353,7 +364,6 @@ class ProfileCore:
             root = recording.root_node = recording.start_frame(frame.f_code, frame)
             recording.outer = outer
             if root is not None:
-                self._prepare_loop()
                 self._follow(frame)
         except BaseException:
             # A signal handler's: without its root the trace would go on with whatever this Context runs next.
@@ -366,6 +376,14 @@ class ProfileCore:
             return False
         return True  # the thread is hooked when the inserted call ends; what the trigger calls is nobody's
 
+    def _goes_live(self, recording: Recording, within_s: float) -> bool:
+        """Count a recording among those that `settle` leaves everything in place for; return whether that could be."""
+        with self._turn.held(within_s) as mine:
+            if mine:
+                self._live.add(recording)
+                self._prepare_loop()
+        return mine
+
     def _not_begun(self, recording: Recording) -> None:
         recording.restore()
         self.ended(recording)
@@ -376,8 +394,7 @@ class ProfileCore:
             raise Conflict(f"{_described(other)} uses the interpreter's trace hook in this thread")
         recording.on_hand_off = self._hand_off
         recording.on_send = self._expect
-        self._live.add(recording)
-        self._prepare_loop()
+        self._goes_live(recording, PATIENTLY_S)
         host = frame
         while (
             host.f_back is not None
@@ -442,17 +459,16 @@ class ProfileCore:
 
     def settle(self) -> bool:
         self._live.difference_update([recording for recording in list(self._live) if recording.done])
-        if self._live:
-            self._prepare_loop()
-            return True
-        if self._loop is not None:
-            self._loop.remove()
-            self._loop = None
-        for key in list(self._entries):
-            injection = self._entries.pop(key, None)
-            if injection is not None:
-                injection.remove()
-        self._forget()
+        with self._turn.held():
+            if self._live:
+                self._prepare_loop()
+                return True
+            if self._loop is not None:
+                self._loop.remove()
+                self._loop = None
+            for key in list(self._entries):
+                self._entries.pop(key).remove()
+            self._forget()
         return False
 
     def _forget(self) -> None:
@@ -527,44 +543,55 @@ class ProfileCore:
 
     def _hand_off(self, recording: Recording, function: FunctionType) -> None:
         """This function is about to run in another thread with the task's Context."""
+
+        def enters() -> None:
+            live = current.get()
+            if live is None or live.done or gettrace() is not None:
+                return
+            try:
+                frame = _getframe(1)
+                live.start_frame(frame.f_code, frame)
+                self._follow(frame)
+                self._put_on()
+            except BaseException as error:  # noqa: BLE001 - contained
+                take(error)
+
         code = function.__code__
-        if id(function) not in self._entries:
-
-            def enters() -> None:
-                live = current.get()
-                if live is None or live.done or gettrace() is not None:
-                    return
-                try:
-                    frame = _getframe(1)
-                    live.start_frame(frame.f_code, frame)
-                    self._follow(frame)
-                    self._put_on()
-                except BaseException as error:  # noqa: BLE001 - contained
-                    take(error)
-
-            self._entries[id(function)] = _inserted_in(function, enters)
+        if self._enters_by(function, enters) and function.__code__ is not code:
             # The code object that will run there is the one with the call inserted.
             recording.handed[id(function.__code__)] = recording.handed.pop(id(code), [])
 
+    def _enters_by(self, function: FunctionType, hook: Callable[[], None]) -> bool:
+        """Have this called whenever the function begins, until no trace is live; return whether it will be."""
+        if id(function) not in self._entries:
+            with self._turn.held(BRIEFLY_S) as mine:
+                if not mine:
+                    return False
+                if id(function) not in self._entries:  # another thread was not faster
+                    try:
+                        self._entries[id(function)] = _inserted_in(function, hook)
+                    except NotTraceable:
+                        return False  # its bytecode is unusual
+        return True
+
     def _expect(self, function: FunctionType) -> None:
         """A thread, or a pool's work, will begin with this function in a Context of its own."""
-        if id(function) not in self._entries:
 
-            def begins() -> None:
-                if gettrace() is not None and gettrace() is not self._call_hook:
-                    return
-                hooked = self._pause()
-                try:
-                    frame = _getframe(1)
-                    if receive(list(self._live), frame) is not None:
-                        self._follow(frame)
-                        hooked = True
-                except BaseException as error:  # noqa: BLE001 - contained
-                    take(error)
-                finally:
-                    self._go_on(hooked)
+        def begins() -> None:
+            if gettrace() is not None and gettrace() is not self._call_hook:
+                return
+            hooked = self._pause()
+            try:
+                frame = _getframe(1)
+                if receive(list(self._live), frame) is not None:
+                    self._follow(frame)
+                    hooked = True
+            except BaseException as error:  # noqa: BLE001 - contained
+                take(error)
+            finally:
+                self._go_on(hooked)
 
-            self._entries[id(function)] = _inserted_in(function, begins)
+        self._enters_by(function, begins)
 
     # ---- the hook, on application threads -----------------------------------------------------------------------
 
@@ -817,6 +844,7 @@ class ProfileCore:
         return self._cost
 
     def after_fork_in_child(self) -> None:
+        self._turn = Turn()
         for recording in list(self._live):
             recording.done = True
         self._live.clear()
