@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tracepatch_shared.errors import UsageError
-from tracepatch_shared.targets import RESERVED, Target, parse_target, parse_targets
+from tracepatch_shared.targets import Target, parse_target, parse_targets
 
 
 @pytest.mark.parametrize(
@@ -81,11 +81,20 @@ def test_malformed_shows_the_right_form_and_the_value(text, form):
         assert repr(text) in message
 
 
-@pytest.mark.parametrize("kind", RESERVED)
-def test_reserved_kinds_are_refused_in_one_place(kind):
-    with pytest.raises(UsageError, match=f"{kind}: targets are not available in this version") as caught:
-        parse_targets(["app:x", f"{kind}:x"])
-    assert f"func:{kind}:NAME" in str(caught.value)
+@pytest.mark.parametrize(
+    ("text", "name", "matches"),
+    [
+        ("job:send_email", "send_email", True),
+        ("job:send_email", "send_emails", False),
+        ("job:app.*.send_*", "app.tasks.send_email", True),
+        ("task:Task-1?", "Task-12", True),
+        ("task:Task-1?", "Task-1", False),
+        ("thread:pool-[01]", "pool-1", True),
+        ("thread:Pool-*", "pool-1", False),
+    ],
+)
+def test_names(text, name, matches):
+    assert parse_target(text).matches_name(name) is matches
 
 
 @pytest.mark.parametrize(

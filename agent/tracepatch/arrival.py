@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from tracepatch_shared.targets import Target
 from tracepatch_shared.traceparent import Traceparent
 
 from .spans import Span
+
+if TYPE_CHECKING:
+    from .recording import Recording
 
 
 class Outcome:
@@ -53,6 +56,30 @@ class Outcome:
         return {}
 
 
+class Failure(Outcome):
+    """Whether work failed, where its library catches what its function raises."""
+
+    __slots__ = ("_failed", "_identity")
+
+    def __init__(self, identity: str | int | None) -> None:
+        """`identity` is that by which the library names it."""
+        self._failed = False
+        self._identity = identity
+
+    @property
+    def failed(self) -> bool:
+        return self._failed
+
+    def fails(self, what: object) -> None:
+        kind = type(what)
+        plain = kind is str or kind is int or what is None
+        if plain and kind is type(self._identity) and what == self._identity:
+            self._failed = True
+
+    def to_wire(self, started_ns: int) -> dict[str, Any]:  # noqa: ARG002 - as all outcomes
+        return {"failed": self._failed}
+
+
 class Arrival(ABC):
     """One unit of work as it enters, as plain data."""
 
@@ -89,3 +116,6 @@ class Arrival(ABC):
     @abstractmethod
     def outcome(self) -> Outcome | None:
         """Return what takes in how it goes; None where the root's end says all."""
+
+    def began(self, recording: Recording) -> None:  # noqa: B027 - most have nothing to do
+        """It is recorded from here on."""

@@ -10,33 +10,12 @@ from typing import Any, ClassVar
 
 from tracepatch_shared.targets import Target
 
-from .arrival import Arrival, Outcome
+from .arrival import Arrival, Failure
 
 MAX_NAME = 500
 """Characters of a name that are looked at."""
 MAX_NAMES = 100
 """Keyword arguments that conditions can name."""
-
-
-class JobOutcome(Outcome):
-    """Whether a job failed, where its library catches what its function raises."""
-
-    __slots__ = ("_failed", "_job_id")
-
-    def __init__(self, job_id: object) -> None:
-        self._failed = False
-        self._job_id = job_id
-
-    @property
-    def failed(self) -> bool:
-        return self._failed
-
-    def fails(self, what: object) -> None:
-        if type(what) is type(self._job_id) and (type(what) is str or what is None) and what == self._job_id:
-            self._failed = True
-
-    def to_wire(self, started_ns: int) -> dict[str, Any]:  # noqa: ARG002 - as all outcomes
-        return {"failed": self._failed}
 
 
 class Job(Arrival):
@@ -76,8 +55,8 @@ class Job(Arrival):
     def matches(self, target: Target) -> bool:
         return target.matches_name(self.name) or target.matches_name(self.name.rpartition(".")[2])
 
-    def outcome(self) -> JobOutcome:
-        return JobOutcome(self.id)
+    def outcome(self) -> Failure:
+        return Failure(self.id)
 
     def task(self, shown: Callable[[str], str]) -> dict[str, Any]:
         return {

@@ -7,9 +7,12 @@ from typing import Final
 from .arrival import Arrival
 from .jobs import Job
 from .request import Request
+from .runs import ThreadRun
 from .starts import TaskStart
 
-KINDS: Final[dict[str, type[Arrival]]] = {arrival.kind: arrival for arrival in (Request, Job, TaskStart)}
+KINDS: Final[dict[str, type[Arrival]]] = {
+    arrival.kind: arrival for arrival in (Request, Job, TaskStart, ThreadRun)
+}
 
 
 def kind_of(target: str) -> type[Arrival] | None:

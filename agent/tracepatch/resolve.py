@@ -18,7 +18,7 @@ from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR
 from types import CodeType, FunctionType
 from typing import Any, Final
 
-from tracepatch_shared.targets import RESERVED, Target, is_glob, is_nameless
+from tracepatch_shared.targets import Target, is_glob, is_nameless
 
 from . import frameworks, near, walk
 from .codes import GATEWAY
@@ -153,9 +153,6 @@ class _Search:
     def look(self, target: Target) -> None:
         """Add what one target matches, or why it matches nothing."""
         before = len(self.refused)
-        if target.kind in RESERVED:
-            self.refused.append((target.text, f"{target.kind}: targets are not available in this version"))
-            return
         if target.kind in KINDS:
             self._entries(target.kind)
             return

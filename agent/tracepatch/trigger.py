@@ -30,6 +30,7 @@ from .probe import Probe
 from .recording import Recording, current
 from .redaction import Redactor
 from .resolve import Function, module_matters, resolve
+from .runs import running
 from .spans import current_span
 from .starts import fresh_and_running, start_of
 from .where import Where
@@ -138,13 +139,16 @@ class Trigger:
 
     def look(self) -> list[str]:
         """Expect the tasks that were made before and have not begun; return sentences on what cannot be recorded."""
+        said = []
+        if self._entries.waits_for("thread") and (count := running(self._entries.wants)):
+            said.append(running_sentence("thread", count))
         if not self._entries.waits_for("task"):
-            return []
-        said = self._tracing.core.look_for_starts()
-        waiting, running = fresh_and_running(sys._current_frames(), self._entries.wants)
+            return said
+        said += self._tracing.core.look_for_starts()
+        waiting, count = fresh_and_running(sys._current_frames(), self._entries.wants)
         for coroutine in waiting:
             self._tracing.core.expect(coroutine, self.starts)
-        return [running_sentence("task", running), *said] if running else said
+        return [running_sentence("task", count), *said] if count else said
 
     def enters(self, given: block.job, frame: FrameType) -> Inside | None:
         """A block that is called a job begins: record it if it is meant."""
@@ -209,6 +213,8 @@ class Trigger:
                 recording.response = arrival.outcome()
             tracing.recordings[recording] = Live(probe, recording, target, task)
             begun = begin(recording, code, frame)
+            if begun and arrival is not None:
+                arrival.began(recording)
         except IndexError:
             if permits:
                 raise

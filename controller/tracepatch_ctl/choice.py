@@ -48,7 +48,7 @@ class Tally:
     throttled: int = 0
     """They came while the budget of that second was used up."""
     unmatched: int = 0
-    """Requests, jobs and tasks that no target names; they are not among those seen."""
+    """Requests, jobs, tasks and threads that no target names; they are not among those seen."""
     other_traces: int = 0
     """Tasks of other distributed traces than `--traceparent` asks for."""
     not_kept: int = 0

@@ -8,7 +8,7 @@
 | `http:POST /checkout*`, `http:/items/{id}` with any method, several as `GET|HEAD` | `http` |
 | `job:send_email`, `job:app.tasks.*` | `job` |
 | `task:worker-*`, `task:Worker.run` by name or by the coroutine's qualname | `task` |
-| `thread:…` | reserved: it parses, and `parse_targets` refuses it |
+| `thread:pool-*` | `thread` |
 
 Globs are `*`, `?` and `[…]`; they respect case, and `*` matches dots too. `<locals>` in a qualname may be left out.
 In the path of an `http` target `*` matches `/` too, and `{name}` or `<name>`, as frameworks print their routes, stand for
@@ -31,8 +31,6 @@ Kind = Literal["function", "file", "dotted", "http", "task", "job", "thread"]
 
 NAMED = ("task", "job", "thread")
 """Kinds whose targets are a glob for a name."""
-RESERVED = ("thread",)
-"""Kinds that parse but that this version cannot arm; take one out of here when it can."""
 
 MAX_TARGET_CHARACTERS = 1000
 MAX_PARAMETERS = 2
@@ -119,19 +117,12 @@ class Target:
 
 
 def parse_targets(texts: Iterable[str]) -> list[Target]:
-    """Return the targets; raise `UsageError` for a malformed one and for a kind that this version cannot arm."""
-    targets = [parse_target(text) for text in texts]
-    for target in targets:
-        if target.kind in RESERVED:
-            raise UsageError(
-                f"{target.text!r}: {target.kind}: targets are not available in this version; {FORMS}"
-                f" (a function in a module named {target.kind} is func:{target.kind}:NAME)"
-            )
-    return targets
+    """Return the targets; raise `UsageError` for a malformed one."""
+    return [parse_target(text) for text in texts]
 
 
 def parse_target(text: str) -> Target:
-    """Return the target that `text` spells, reserved kinds included; raise `UsageError` when it spells none."""
+    """Return the target that `text` spells; raise `UsageError` when it spells none."""
     text = text.strip()
     if not text:
         raise UsageError(f"a target is empty: {FORMS}")

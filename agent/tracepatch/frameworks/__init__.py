@@ -1,7 +1,7 @@
 """Where work enters an application: one module for each framework, found by being in this folder.
 
 A module says `ENTRIES`, functions as `module:qualname` that are called once for a unit of work, and one function that is
-named after what enters there (`request`, `job`), which reads it from the arguments of such a call (name -> value), returns
+named after what enters there (`request`, `job`, a thread's `run`), which reads it from the arguments of such a call (name -> value), returns
 None where it is none (a lifespan), and runs nothing. Where a task is only made, and begins later, it is called `coming`
 and returns the coroutine. It imports nothing of the framework: an entry is looked for when its
 module is loaded. Removing a module removes the framework.
@@ -27,6 +27,7 @@ from ..arrival import Arrival
 from ..jobs import Job
 from ..request import Request
 from ..response import BY_MODULE
+from ..runs import ThreadRun
 from ..starts import TaskStart
 
 
@@ -40,7 +41,7 @@ class Reader(NamedTuple):
     holders: Callable[[], Iterable[FunctionType]] = tuple
 
 
-_KINDS: dict[str, type[Arrival]] = {"request": Request, "job": Job, "coming": TaskStart}
+_KINDS: dict[str, type[Arrival]] = {"request": Request, "job": Job, "coming": TaskStart, "run": ThreadRun}
 """Name of the function that reads it in a framework's module -> the kind."""
 
 
