@@ -23,7 +23,7 @@ from tracepatch_shared.targets import parse_target
 FRAMEWORKS = [item.name for item in iter_modules(frameworks.__path__)]
 KNOWN = {
     "http": {"aiohttp", "django", "fastapi", "flask", "starlette", "tornado"},
-    "job": {"celery", "dramatiq", "huey", "rq"},
+    "job": {"arq", "celery", "dramatiq", "huey", "rq"},
     "task": {"asyncio", "trio"},
     "thread": {"concurrent", "threading"},
 }

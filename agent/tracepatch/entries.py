@@ -20,7 +20,8 @@ from . import pyversion
 from .arrival import Arrival
 from .frameworks import Reader
 from .resolve import Function, original_of
-from .starts import TaskStart, coroutine_of
+from .starts import coroutine_of
+from .walk import defining_module, own_qualname
 
 MAX_FRAMES = 200
 """How far up another entry is looked for."""
@@ -53,11 +54,24 @@ class Entries:
 
     def announces(self, code: CodeType) -> bool:
         """Tell whether what enters here begins later."""
-        return self._readers[id(code)].arrival is TaskStart
+        return self._readers[id(code)].announces
 
-    def coming(self, code: CodeType, frame: FrameType) -> CoroutineType[Any, Any, Any] | None:
-        """Return the coroutine of the task that is made by this call."""
-        return coroutine_of(self._read(self._readers[id(code)], code, frame))
+    def coming(self, code: CodeType, frame: FrameType) -> CoroutineType[Any, Any, Any] | list[Function]:
+        """Return what this call announces: the coroutine of a task, or functions at which work enters."""
+        reader = self._readers[id(code)]
+        found = self._read(reader, code, frame)
+        if type(found) is not list:
+            return coroutine_of(found) or []
+        return [
+            Function(
+                own_qualname(function) or function.__code__.co_name,
+                defining_module(function),
+                original_of(function.__code__),
+                [function],
+                reader=Reader(reader.arrival, read),
+            )
+            for function, read in found
+        ]
 
     def arrival(self, code: CodeType, frame: FrameType) -> Arrival | None:
         """Return what enters with this frame; None where nothing does, or it has entered before."""

@@ -110,9 +110,11 @@ class Trigger:
         arrival: Arrival | None = None
         if code in self._entries:
             if self._entries.announces(code):
-                coroutine = self._entries.coming(code, frame)
-                if coroutine is not None:
-                    self._tracing.core.expect(coroutine, self.starts)
+                coming = self._entries.coming(code, frame)
+                if isinstance(coming, list):
+                    self.aim(coming)
+                else:
+                    self._tracing.core.expect(coming, self.starts)
                 return False
             before = current.get()
             if before is not None and before.returned_root is not None and not before.done:

@@ -83,6 +83,100 @@ def huey_work(pool: str, folder: str) -> None:
     huey.create_consumer(workers=2, worker_type=pool, initial_delay=0.05, max_delay=0.05, backoff=1).run()
 
 
+def rq_queue(folder: str) -> Any:
+    from redis import Redis
+    from rq import Queue
+
+    return Queue("mail", connection=Redis(unix_socket_path=os.path.join(folder, "redis.sock")))
+
+
+def rq_sender(folder: str) -> Send:
+    from rq import Retry
+
+    queue = rq_queue(folder)
+    return lambda name, *args, **kwargs: queue.enqueue(
+        f"queue_jobs.{name}", args=args, kwargs=kwargs, retry=Retry(max=1) if name == "again" else None
+    )
+
+
+def rq_work(_pool: str, folder: str) -> None:
+    from rq import SimpleWorker
+
+    queue = rq_queue(folder)
+    SimpleWorker([queue], connection=queue.connection).work(logging_level="WARNING")
+
+
+def dramatiq_actors(folder: str) -> Any:
+    import dramatiq
+    from dramatiq.brokers.redis import RedisBroker
+
+    broker = RedisBroker(url=f"unix://{folder}/redis.sock", middleware=[dramatiq.middleware.Retries()])
+    actors = {
+        function.__name__: dramatiq.actor(
+            function, broker=broker, max_retries=0, actor_name=f"mail.{function.__name__}"
+        )
+        for function in queue_jobs.JOBS
+    }
+    actors["again"] = dramatiq.actor(
+        queue_jobs.again, broker=broker, max_retries=1, min_backoff=10, actor_name="mail.again"
+    )
+    return broker, actors
+
+
+def dramatiq_sender(folder: str) -> Send:
+    _, actors = dramatiq_actors(folder)
+    return lambda name, *args, **kwargs: actors[name].send(*args, **kwargs)
+
+
+def dramatiq_work(_pool: str, folder: str) -> None:
+    import signal
+
+    import dramatiq
+
+    broker, _ = dramatiq_actors(folder)
+    dramatiq.Worker(broker, worker_threads=2, worker_timeout=50).start()
+    signal.pause()
+
+
+def arq_settings(folder: str) -> Any:
+    from arq.connections import RedisSettings
+
+    return RedisSettings(unix_socket_path=os.path.join(folder, "redis.sock"))
+
+
+def arq_sender(folder: str) -> Send:
+    import asyncio
+
+    from arq import create_pool
+
+    async def enqueue(name: str, args: Any, kwargs: Any) -> None:
+        pool = await create_pool(arq_settings(folder))
+        await pool.enqueue_job(f"mail.{name}", *args, **kwargs)
+        await pool.aclose()
+
+    return lambda name, *args, **kwargs: asyncio.run(enqueue(name, args, kwargs))
+
+
+def arq_work(_pool: str, folder: str) -> None:
+    from arq import Retry, func
+    from arq.worker import Worker
+
+    async def send_email(ctx: Any, user: int, subject: str = "") -> str:
+        return queue_jobs.render(user, subject)
+
+    async def refuse(ctx: Any, user: int) -> None:
+        queue_jobs.refuse(user)
+
+    async def recover(ctx: Any, user: int) -> str:
+        return queue_jobs.recover(user)
+
+    async def again(ctx: Any, user: int) -> None:
+        raise Retry(0.01) if ctx["job_try"] == 1 else ValueError("no such user")
+
+    functions = [func(f, name=f"mail.{f.__name__}") for f in (send_email, refuse, recover, again)]
+    Worker(functions, redis_settings=arq_settings(folder), poll_delay=0.05).run()
+
+
 def sender(library: str, folder: str) -> Send:
     return globals()[f"{library}_sender"](folder)
 

@@ -2,8 +2,8 @@
 
 A module says `ENTRIES`, functions as `module:qualname` that are called once for a unit of work, and one function that is
 named after what enters there (`request`, `job`, a thread's `run`), which reads it from the arguments of such a call (name -> value), returns
-None where it is none (a lifespan), and runs nothing. Where a task is only made, and begins later, it is called `coming`
-and returns the coroutine. It imports nothing of the framework: an entry is looked for when its
+None where it is none (a lifespan), and runs nothing. Where work is only announced by the call, and begins later, it is
+called `coming` and returns the coroutine of a task, or `jobs` and returns functions, each with what reads a job from its calls. It imports nothing of the framework: an entry is looked for when its
 module is loaded. Removing a module removes the framework.
 
 Optional are `TELLS`, what calls of which functions tell of the outcome ((module, name) -> `response.Tell`), and `holders`,
@@ -37,11 +37,16 @@ class Reader(NamedTuple):
     arrival: type[Arrival]
     """The kind of work."""
     read: Callable[[Mapping[str, object]], Any]
-    """Returns the `Arrival`, or of a task that is only made its coroutine; None where it is none."""
+    """Returns the `Arrival`, None where it is none; or what begins later."""
+    announces: bool = False
+    """What is read here begins later."""
     holders: Callable[[], Iterable[FunctionType]] = tuple
 
 
-_KINDS: dict[str, type[Arrival]] = {"request": Request, "job": Job, "coming": TaskStart, "run": ThreadRun}
+_KINDS: dict[str, type[Arrival]] = {
+    "request": Request, "job": Job, "jobs": Job, "coming": TaskStart, "run": ThreadRun,
+}  # fmt: skip
+_ANNOUNCE = ("coming", "jobs")
 """Name of the function that reads it in a framework's module -> the kind."""
 
 
@@ -54,7 +59,7 @@ def _all() -> dict[str, Reader]:
         BY_MODULE.update(vars(module).get("TELLS", {}))
         for entry in module.ENTRIES:
             holders = vars(module).get("holders", tuple)
-            found[entry] = Reader(_KINDS[name], vars(module)[name], holders)
+            found[entry] = Reader(_KINDS[name], vars(module)[name], name in _ANNOUNCE, holders)
     return found
 
 
