@@ -11,6 +11,7 @@ counters. Resolved by the agent thread, and by one that imports.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from time import perf_counter_ns
 from types import CodeType, FrameType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -71,6 +72,10 @@ class Call:
         return self._condition.holds(given)
 
 
+def _uncounted(_began_ns: int) -> None:
+    """Not armed yet."""
+
+
 class Calls:
     """All the calls that a probe asks for: each has to occur."""
 
@@ -79,6 +84,8 @@ class Calls:
         """Calls of which it could not be said."""
         self.error: str | None = None
         """Why not, on the first of these."""
+        self.missed: Callable[[int], None] = _uncounted
+        """Told what looking at a call has taken since then."""
         self._calls = [Call(number, having, redaction) for number, having in enumerate(asked)]
         self._by_code: dict[int, tuple[CodeType, list[Call]]] = {}
         for call in self._calls:
@@ -126,6 +133,7 @@ class Calls:
         """A call begins in this candidate."""
         for call in self._by_code[id(original_of(entry.code))][1]:
             if call.number not in candidate.occurred:
+                began_ns = perf_counter_ns()
                 try:
                     if call.holds(entry, frame):
                         candidate.occurred.add(call.number)
@@ -133,6 +141,7 @@ class Calls:
                     self.errors += 1
                     if self.error is None:
                         self.error = failure.reason
+                self.missed(began_ns)
 
     def to_wire(self) -> list[dict[str, Any]]:
         """Return what `armed` says of each: how many functions it matches now, and names that look alike."""

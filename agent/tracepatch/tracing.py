@@ -3,7 +3,7 @@
     agent thread:        arm ──▶ core.aim(function, trigger)            drain ──▶ pieces of streams
     application thread:              trigger ──▶ Recording ──▶ events (deque) ──┘
 
-Concurrency: methods run on the agent thread; `crowded`, `wake_when_crowded`, `ended` and `used_up` on any.
+Concurrency: methods run on the agent thread; `crowded`, `wake_when_crowded`, `ended`, `used_up` and `missed` on any.
 """
 
 from __future__ import annotations
@@ -58,6 +58,8 @@ class Tracing:
         self._rate = 0.0
         """Events a second of others, as measured last."""
         self._drained_ns = 0
+        self._event_ns = 0
+        """What the interpreter takes to tell of a call that is no trace's."""
         self._undecided_bytes = 0
         self._acquired = False
 
@@ -85,7 +87,9 @@ class Tracing:
         if not self._acquired:
             self.core.acquire(self)
             self._acquired = True
-        self.core.cost_ns()
+        self._event_ns = round(self.core.cost_ns()[1])
+        if probe.keep is not None:
+            probe.keep.calls.missed = self.missed
         waits = resolution.waits_for_import or (probe.keep is not None and probe.keep.calls.waits_for_import)
         trigger = Trigger(self, probe, targets, waits=waits, where=where)
         try:
@@ -306,7 +310,7 @@ class Tracing:
 
     def tax(self) -> tuple[int, float]:
         """Return nanoseconds spent on recording, and the part of one core that others have paid in this second."""
-        return round(self._spent_ns), self._tax.share
+        return round(self._spent_ns + self._tax.missed_ns), self._tax.share
 
     def over(self, budget: float) -> bool:
         """Tell whether others pay more than this part of a core, and not only for a moment."""
@@ -315,6 +319,11 @@ class Tracing:
     def used_up(self, budget: float) -> bool:
         """Tell whether no further candidate may begin in this second (any thread)."""
         return self._tax.used_up(budget, perf_counter_ns())
+
+    def missed(self, began_ns: int) -> None:
+        """A task is not recorded that a trigger, or a call that has to occur, began to look at then (any thread)."""
+        now_ns = perf_counter_ns()
+        self._tax.miss(now_ns - began_ns + self._event_ns, now_ns)
 
     def release(self) -> dict[str, Any]:
         """Turn everything off and give it back; return what is still set (nothing, when `ok`)."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from time import perf_counter_ns
 from types import CodeType, FrameType, ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -103,7 +104,14 @@ class Trigger:
             self.probe.matched_total = len(self.functions)
 
     def __call__(self, code: CodeType, frame: FrameType) -> bool:
-        """A target begins: record it if the probe still may; return whether it does."""
+        """A target begins: record it if the probe still may; return whether it does. What is not, others have paid for."""
+        began_ns = perf_counter_ns()
+        begun = self._begins(code, frame)
+        if not begun:
+            self._tracing.missed(began_ns)
+        return begun
+
+    def _begins(self, code: CodeType, frame: FrameType) -> bool:
         probe = self.probe
         if self.off:
             return False
@@ -129,6 +137,13 @@ class Trigger:
 
     def starts(self, code: CodeType, frame: FrameType) -> bool:
         """A coroutine begins of which tasks are made: record it if it is a task's first, and meant."""
+        began_ns = perf_counter_ns()
+        begun = self._starts(code, frame)
+        if not begun:
+            self._tracing.missed(began_ns)
+        return begun
+
+    def _starts(self, code: CodeType, frame: FrameType) -> bool:
         if self.off:
             return False
         start = start_of(frame, self._tracing.core.stepped())
@@ -181,14 +196,14 @@ class Trigger:
         probe = self.probe
         tracing = self._tracing
         probe.seen += 1
+        if tracing.used_up(probe.limits.budget):
+            probe.throttled += 1
+            return False
         asked = probe.options.choice.traceparent
         if asked is not None and not any(span.trace_id == asked for span in _spans(arrival)):
             probe.other_traces += 1
             return False
         if self.where is not None and not self.where.holds(code, frame, arrival):
-            return False
-        if tracing.used_up(probe.limits.budget):
-            probe.throttled += 1
             return False
         if probe.admission is not None and not probe.admission.admits(free=bool(probe.slots)):
             return False
