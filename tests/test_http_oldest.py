@@ -11,6 +11,7 @@ import framework_versions
 from ctl import environment
 from framework_versions import FRAMEWORKS, HERE, Framework, Unreachable, parts
 from http_helpers import check_requests
+from processes import ROOT
 
 EVERY = os.environ.get("TRACEPATCH_FRAMEWORKS") == "all"
 """`make frameworks` asks for those, too, that the tests do not install."""
@@ -50,3 +51,8 @@ def test_the_oldest_is_older_than_the_newest() -> None:
         assert framework.oldest.keys() == framework.newest.keys()
         for python, oldest in framework.oldest.items():
             assert parts(framework.floor) <= parts(oldest) < parts(framework.newest[python])
+
+
+def test_the_page_shows_the_table() -> None:
+    page = (ROOT / "docs" / "frameworks.md").read_text(encoding="utf-8")
+    assert "\n".join(["", *framework_versions.table(), ""]) in page

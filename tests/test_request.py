@@ -73,6 +73,12 @@ def test_a_mounted_application_has_the_whole_path_where_the_server_gives_no_raw_
         assert request.path == "/sub/items/1"
 
 
+def test_what_starlette_hands_on_has_entered_before() -> None:
+    scope = {"type": "http", "path": "/sub/items", "app": object()}
+    assert from_scope(scope) is not None
+    assert from_scope({**scope, "router": object()}) is None
+
+
 def test_an_environment() -> None:
     request = from_environ(ENVIRON)
     assert request is not None
@@ -144,6 +150,7 @@ def test_what_calls_tell_of_a_response() -> None:
             None,
         ),
         ("tornado.web", "flush", ("self",), {"self": Hostile()}, None),
+        ("any", "send", ("message",), {"message": {"type": "websocket.close"}}, 403),
     ):
         tell = tell_of(module, name, arguments)
         assert tell is not None
@@ -152,6 +159,15 @@ def test_what_calls_tell_of_a_response() -> None:
         assert response.status == expected
     assert tell_of("any", "send", ("self", "data")) is None
     assert tell_of("any", "flush", ("self",)) is None
+
+
+def test_a_socket_that_was_accepted_is_not_refused_by_its_end() -> None:
+    tell = tell_of("any", "send", ("message",))
+    assert tell is not None
+    response = Response()
+    tell(response, {"message": {"type": "websocket.accept"}})
+    tell(response, {"message": {"type": "websocket.close"}})
+    assert response.status == 101
 
 
 def test_a_response_ends_with_its_last_piece() -> None:

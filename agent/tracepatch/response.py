@@ -44,7 +44,7 @@ class Response(Outcome):
         return status >= 500 or (self._raised and not 300 <= status < 500)
 
     def to_wire(self, started_ns: int) -> dict[str, Any]:
-        """Return what the task of a trace says of it."""
+        """Return what the task of a trace says of it; times count from the beginning of the trace, as those of calls."""
         return {
             "http_status": self.status,
             "response_ns": self.ended_ns - started_ns if self.ended_ns else None,
@@ -82,10 +82,13 @@ def _asgi_message(response: Outcome, arguments: Mapping[str, Any]) -> None:
         return  # to compare it could run its code
     if kind in ("http.response.start", "websocket.http.response.start"):
         response.begins(message.get("status"))
-    elif kind == "http.response.body" and (more is None or more is False):
-        response.ends()
+    elif kind in ("http.response.body", "websocket.http.response.body"):
+        if more is None or more is False:
+            response.ends()
     elif kind == "websocket.accept":
         response.begins(101)
+    elif kind == "websocket.close" and response.status is None:
+        response.begins(403)  # by the specification: it was never accepted
 
 
 def _start_response(response: Outcome, arguments: Mapping[str, Any]) -> None:

@@ -144,8 +144,9 @@ class TraceReader:
         own = [root for root in trace.roots if root.branch == trace.roots[0].branch]
         trace.duration_ns = own[0].wall_ns if len(own) == 1 else now
         response = trace.task.get("response_ns")
-        if type(response) is int and response >= 0:
-            trace.duration_ns = response  # of a request: until the last byte was handed to the server
+        if type(response) is int and response >= 0 and own:
+            # Of a request: from its entry until the last byte was handed to the server.
+            trace.duration_ns = max(0, response - own[0].start_ns)
         return trace
 
     def _tick(self, delta: Any) -> int:

@@ -13,7 +13,7 @@ def serve(app: Any, server: str, listener: socket.socket, workers: int = 1) -> N
     if server == "uvicorn":
         import uvicorn
 
-        uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off")).run(sockets=[listener])
+        uvicorn.Server(uvicorn.Config(app, log_level="critical")).run(sockets=[listener])
     elif server == "waitress":
         import waitress
 

@@ -51,46 +51,40 @@ def litestar() -> Any:
     from litestar import Litestar, Response, Router, get
     from litestar.response import Redirect, Stream
 
-    @get("/items/{number:str}", sync_to_thread=False)
     async def view_item(number: str) -> str:
         await async_together(number)
         return inner(number)
 
-    @get("/moved/{number:str}", status_code=302)
     async def view_moved(number: str) -> Redirect:
         return Redirect(f"/items/{number}")
 
-    @get("/broken")
     async def view_broken() -> str:
         raise ValueError("broken")
 
-    @get("/refused")
     async def view_refused() -> str:
         raise RefusedError
 
-    @get("/caught")
     async def view_caught() -> str:
         return caught()
 
-    @get("/stream")
     async def view_stream() -> Stream:
         return Stream(async_pieces())
 
     def refused(request: Any, error: Exception) -> Any:
         return Response("refused", status_code=500)
 
-    views = [view_item, view_moved, view_broken, view_refused, view_caught, view_stream]
+    # The names of types are looked up in the module, where those of a function are not.
     names = {"str": str, "Redirect": Redirect, "Stream": Stream}
-    for view in views:
-        notes = (
-            view.fn.__annotations__
-        )  # they are looked up in this module, where those of a function are not
-        notes.update({name: names[text.strip("'\"")] for name, text in notes.items()})
-    return Litestar(
-        [*views, Router("/sub", route_handlers=[view_item])],
-        exception_handlers={RefusedError: refused},
-        openapi_config=None,
-    )
+    for view in (view_item, view_moved, view_broken, view_refused, view_caught, view_stream):
+        notes = view.__annotations__
+        notes.update({name: names[text] for name, text in notes.items()})
+    item = get("/items/{number:str}")(view_item)
+    views = [
+        item, get("/moved/{number:str}", status_code=302)(view_moved), get("/broken")(view_broken),
+        get("/refused")(view_refused), get("/caught")(view_caught), get("/stream")(view_stream),
+    ]  # fmt: skip
+    sub = Router("/sub", route_handlers=[item])
+    return Litestar([*views, sub], exception_handlers={RefusedError: refused}, openapi_config=None)
 
 
 def falcon(*, asgi: bool) -> Any:
