@@ -19,7 +19,7 @@ import pytest
 import tracepatch
 from processes import wait_for
 from targets import kinds, uneven
-from tracepatch import trigger
+from tracepatch import live, trigger
 from tracepatch.cores import core
 from tracepatch.recording import current
 from tracepatch_shared.trace import Node, Trace
@@ -475,3 +475,27 @@ def test_a_generator_that_a_bystander_began_is_not_the_dead_one_of_its_address(
     assert dead.state in ("open", "lost")
     leaves = {node.args["value"]: node.parent for node in named(trace, "leaf")}
     assert leaves == {"first": dead.id, "last": trace.roots[0].id}
+
+
+def test_a_bug_while_a_trace_is_packed_loses_nothing_and_the_trace_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with bench() as made:
+        made.arm("targets.uneven:leaf", count=3)
+        for number in range(3):
+            uneven.leaf(number)
+        first, packed = next(iter(made.tracing.recordings)), live.Live.pieces
+
+        def breaks(self: live.Live, *args: Any, **options: Any) -> Any:
+            found = packed(self, *args, **options)
+            if self.recording is first:
+                return found
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(live.Live, "pieces", breaks)
+        with pytest.raises(ZeroDivisionError):
+            made.traces()
+        monkeypatch.undo()
+        traces = made.traces()
+    states = [(trace.status, trace.reason, len(list(trace.nodes()))) for trace in traces]
+    assert sorted(states) == [("complete", None, 1), ("complete", None, 1), ("tripped", "internal", 0)]

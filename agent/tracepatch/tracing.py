@@ -52,6 +52,8 @@ class Tracing:
         self.identity = identity or {}
         self._triggers: dict[str, Trigger] = {}
         self._pack: Pack | None = None
+        self._pieces: list[Piece] = []
+        """What `drain` has packed and not returned: an exception of ours must not lose a part of a trace."""
         self._first = 0
         self._spent_ns = 0.0
         self._tax = Tax()
@@ -203,7 +205,7 @@ class Tracing:
 
     def stand(self) -> None:
         """Let each live trace say, with the next `drain`, where its open calls stand."""
-        for live in self.recordings.values():
+        for live in list(self.recordings.values()):
             live.watch.asked = live.account is None
 
     def drain(self, within_s: float = inf) -> list[Piece]:
@@ -213,7 +215,7 @@ class Tracing:
         """
         if self._acquired:
             self._charge(perf_counter_ns())
-        pieces: list[Piece] = []
+        pieces = self._pieces
         unfinished = False
         self._undecided_bytes = 0
         until_s = perf_counter() + within_s
@@ -226,7 +228,7 @@ class Tracing:
             else:
                 pieces.extend(live.withheld)
                 live.withheld.clear()
-                pieces.extend(self._packed(recording, live, until_s))
+                self._pack_up(recording, live, until_s, pieces)
                 unfinished = unfinished or bool(recording.events)
             if perf_counter() >= until_s:
                 self._first = first + place + 1
@@ -235,28 +237,36 @@ class Tracing:
         if unfinished:
             self.wake()
         for trigger in self._triggers.values():
-            trigger.make_up([live for live in self.recordings.values() if live.probe is trigger.probe])
+            trigger.make_up([live for live in list(self.recordings.values()) if live.probe is trigger.probe])
             self._bound(trigger.probe)
         if self._acquired:
             if self.recordings:
                 self._rate = self.core.rate()
             self.core.settle()
+        self._pieces = []
         return pieces
 
-    def _packed(self, recording: Recording, live: Live, until_s: float) -> list[Piece]:
+    def _pack_up(self, recording: Recording, live: Live, until_s: float, pieces: list[Piece]) -> None:
         if self._pack is None:
             self._pack = packer()
         event_ns = self.core.cost_ns()[0]
         before = live.taken
-        found = list(live.pieces(self._pack, until_s, identity=self.identity, event_ns=event_ns))
+        try:
+            for piece in live.pieces(self._pack, until_s, identity=self.identity, event_ns=event_ns):
+                pieces.append(piece)  # one by one: what is packed stays, whatever happens to the next
+        except BaseException:
+            # What was taken and not packed is lost: the trace ends here, and says so.
+            recording.events.clear()
+            recording.end(records.TRIPPED, "internal")
+            recording.status, recording.reason = records.TRIPPED, "internal"
+            raise
         self._spent_ns += (live.taken - before) * event_ns
-        if found and found[-1].end is not None:
+        if pieces and pieces[-1].trace_id == live.trace_id and pieces[-1].end is not None:
             del self.recordings[recording]
             if live.slot:  # a signal handler raised as `ended` was entered
                 live.probe.slots.append(None)
             live.probe.kept += 1
             recording.forget()
-        return found
 
     def _charge(self, now_ns: int) -> None:
         """Add to the tax what others have paid since the last time while anything recorded."""
@@ -289,7 +299,7 @@ class Tracing:
         assert probe.keep is not None
         if not recording.done:
             if recording.held_bytes > POSTPONED_BYTES:
-                live.withheld.extend(self._packed(recording, live, until_s))
+                self._pack_up(recording, live, until_s, live.withheld)
             return False
         account.close(recording)
         names, occurred = account.names(recording), len(recording.occurred)
