@@ -28,6 +28,7 @@ from tracing_helpers import bench, names, outline
 
 async def cancelled(work: Any) -> Any:
     task = asyncio.create_task(work)
+    await asyncio.sleep(0)  # it waits by now, however long it took to get there
     await asyncio.sleep(0.02)
     task.cancel()
     return await task
