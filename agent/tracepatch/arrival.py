@@ -26,6 +26,7 @@ class Outcome:
     goes_on: ClassVar[bool] = False
     """What the root returns may still have to be worked off by whoever called it."""
     status: int | None = None
+    route: str | None = None
     span: Span | None = None
     """That of OpenTelemetry which was begun inside for it."""
     ended_ns: int = 0
@@ -35,6 +36,12 @@ class Outcome:
     def failed(self) -> bool:
         """It is an error, although the root may return."""
         return False
+
+    def mounts(self, path: str) -> None:
+        """An application that is mounted here goes on with the request."""
+
+    def routed(self, path: str) -> None:
+        """A route was chosen, by this template."""
 
     def view_raised(self) -> None:
         """A framework was given an exception out of the view, or what it had begun to send broke off."""

@@ -156,10 +156,10 @@ class Account:
         waiting = self._suspended_ns
         if self._suspended_since:
             waiting += max(0, ended_ns - self._suspended_since)
-        duration, status = total, None
+        duration, status, route = total, None, None
         response = recording.response
         if response is not None:
-            status = response.status
+            status, route = response.status, response.route
             error = error or response.failed
             if response.ended_ns:
                 duration = max(0, response.ended_ns - began_ns)
@@ -171,6 +171,7 @@ class Account:
             "waiting": waiting / 1e9,
             "error": error,
             "http_status": status,
+            "route": route,
             "returned": thawed(returned),
             "calls": recording.calls,
             "arg": {name: thawed(value) for name, value in given},

@@ -11,18 +11,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from time import perf_counter_ns
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
+from . import routes
 from .arrival import Outcome
 from .failures import failure_of
 from .spans import Span, span_in
 from .walk import instance_dict
 
+MAX_ROUTE: Final = 500
+
 
 class Response(Outcome):
     """What is known of it so far; times are of `perf_counter_ns`."""
 
-    __slots__ = ("_raised", "ended_ns", "span", "status")
+    __slots__ = ("_mounted", "_raised", "ended_ns", "route", "span", "status")
 
     goes_on: ClassVar[bool] = True
 
@@ -30,6 +33,10 @@ class Response(Outcome):
         self.status: int | None = None
         self.ended_ns = 0
         """The last byte was handed to the server; 0 as long as it was not."""
+        self.route: str | None = None
+        """The template that the framework has chosen by the request's path."""
+        self._mounted = ""
+        """Of applications that are mounted in others: where the one begins that chooses."""
         self.span: Span | None = None
         """That of OpenTelemetry which was begun inside the entry for this request."""
         self._raised = False
@@ -47,6 +54,7 @@ class Response(Outcome):
         """Return what the task of a trace says of it; times count from the beginning of the trace, as those of calls."""
         return {
             "http_status": self.status,
+            "route": self.route,
             "response_ns": self.ended_ns - started_ns if self.ended_ns else None,
         }
 
@@ -54,6 +62,12 @@ class Response(Outcome):
         """A status is about to be sent; of several the last holds."""
         if type(status) is int:
             self.status = status
+
+    def mounts(self, path: str) -> None:
+        self._mounted += path[:MAX_ROUTE]
+
+    def routed(self, path: str) -> None:
+        self.route = (self._mounted + path)[:MAX_ROUTE]
 
     def view_raised(self) -> None:
         self._raised = True
@@ -111,6 +125,7 @@ def _field(name: str) -> Tell:
 
 
 BY_MODULE: dict[tuple[str, str], Tell] = {
+    **routes.TELLS,
     ("aiohttp.web_response", "prepare"): _field("_status"),
     ("opentelemetry.context", "attach"): _attached,
     ("sanic.response.types", "send"): _field("status"),

@@ -1,7 +1,7 @@
 """Conditions: what an operator asks of a task, in a small part of Python's syntax that always comes to an end.
 
     --where  user_id == 42 and startswith(path, "/api")      when the task starts; bare names are its arguments,
-                                                             or a request's `method path route query header client`
+                                                             or a request's `method path query header client`
     --keep   duration > 500ms or arg.amount >= 100           when it ends; bare names are measures of it
 
 `parse` turns the text into an `Expression` made of plain data, the same on every Python, and says what is wrong with
@@ -28,9 +28,11 @@ MAX_NODES: Final = 200
 MAX_DEPTH: Final = 30
 """Of brackets and signs when it is read, of operations inside each other when it is evaluated."""
 
-MEASURES: Final = ("duration", "total", "running", "waiting", "error", "http_status", "returned", "calls")
+MEASURES: Final = (
+    "duration", "total", "running", "waiting", "error", "http_status", "route", "returned", "calls",
+)  # fmt: skip
 """What is known of a task at its end."""
-REQUEST: Final = ("method", "path", "route", "query", "header", "client")
+REQUEST: Final = ("method", "path", "query", "header", "client")
 """What is known of a request at its start."""
 
 FUNCTIONS: Final = {"len": 1, "startswith": 2, "endswith": 2, "contains": 2, "glob": 2, "lower": 1}
