@@ -211,6 +211,21 @@ def test_it_ends_with_an_exit_stack_too() -> None:
     assert names(trace) == ["step", "inner"]
 
 
+def test_a_block_that_nobody_leaves_ends_when_it_is_dropped() -> None:
+    """As where a signal handler raises when `__exit__` is entered: the statement is over, and nobody calls it."""
+    with bench() as b:
+        probe = b.arm("job:dropped")
+        block = tracepatch.job("dropped")
+        block.__enter__()
+        step(1)
+        del block
+        assert probe.recording == 0
+        step(2)
+        trace = b.trace()
+    assert names(trace) == ["step", "inner"]
+    assert sys.gettrace() is None
+
+
 def test_a_probe_that_ends_meanwhile() -> None:
     with bench() as b:
         probe = b.arm("job:cut")

@@ -142,5 +142,14 @@ def test_jobs(library: str, pool: str, processes: int, env: dict[str, str], tmp_
         assert trace["task"]["name"].endswith(".refuse")
         assert "refuse" in functions(trace)
 
+        if (
+            library == "celery"
+        ):  # what is run at once inside another job is a part of it, its failure is its own
+            (trace,) = traced(
+                env, "job:outer", "job:refuse", "--keep", "calls > 3", send=lambda: send("outer", 1)
+            )
+            assert trace["task"]["name"].endswith(".outer")
+            assert (trace["task"]["failed"], "refuse" in functions(trace)) == (False, True)
+
         found = traced(env, "job:again", "--errors", "-n", "2", send=lambda: send("again", 1))
         assert len({trace["task"]["id"] for trace in found}) == 1  # both tries of one job

@@ -121,6 +121,13 @@ def test_a_condition_on_the_coroutines_arguments() -> None:
     assert trace.roots[0].args == {"number": 3}
 
 
+def test_keep_asks_for_the_coroutines_arguments() -> None:
+    with bench() as b:
+        b.arm("task:worker-*", count=9, keep="arg.number == 3", limits={"concurrent": 9})
+        (trace,) = run(b, created)
+    assert trace.task["name"] == "worker-3"
+
+
 def test_tasks_that_were_made_before_and_have_not_begun() -> None:
     async def main() -> None:
         tasks = [asyncio.create_task(worker(n), name=f"worker-{n}") for n in range(3)]

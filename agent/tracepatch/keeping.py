@@ -277,7 +277,8 @@ def keep_of(choice: Choice, resolution: Resolution, redaction: RedactionPolicy) 
         return None
     keep = Keep(expression, redaction, Calls(choice.having, redaction))
     functions = resolution.functions
-    if expression is not None and functions and not resolution.waits_for_import:
+    later = any(function.reader is not None and function.reader.announces for function in functions)
+    if expression is not None and functions and not later and not resolution.waits_for_import:
         known = dict.fromkeys(name for function in functions for name in argument_names(function.code))
         first = functions[0]
         what = f"{first.module}:{first.name}" if len(functions) == 1 else f"the {len(functions)} functions"

@@ -157,6 +157,8 @@ class Trigger:
     def look(self) -> list[str]:
         """Expect the tasks that were made before and have not begun; return sentences on what cannot be recorded."""
         said = []
+        if self._entries.waits_for("job"):
+            said.append("blocks of tracepatch.job() with such a name are waited for, too")
         if self._entries.waits_for("thread") and (count := running(self._entries.wants)):
             said.append(running_sentence("thread", count))
         if not self._entries.waits_for("task"):

@@ -131,8 +131,9 @@ def arm(
     """Trace the next tasks that match TARGET.
 
     A TARGET is a function (app.views:Cart.checkout, with globs: 'app.*:*.check*'), a place (app/views.py:120) or a
-    dotted name; several are alternatives. Their call trees are shown as they end; Ctrl-C disarms and still shows what
-    came. Every limit has a ceiling that the process's owner sets.
+    dotted name; a request (http:'POST /checkout*'); or a job, task or thread by its name (job:send_email). Several are
+    alternatives. Their call trees are shown as they end; Ctrl-C disarms and still shows what came. Every limit has a
+    ceiling that the process's owner sets.
 
     Traces are kept (`tracepatch-ctl traces`) until `rm` or `prune` removes them: nothing is removed on its own.
     """

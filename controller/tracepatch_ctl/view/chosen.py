@@ -28,7 +28,7 @@ def left_out(counts: Tally) -> Iterator[str]:
     if counts.throttled:
         yield f"{counts.throttled} over the budget of others (--budget)"
     if counts.unmatched:
-        yield f"{counts.unmatched} other requests"
+        yield f"{counts.unmatched} that no target names"
     if counts.other_traces:
         yield f"{counts.other_traces} of other traces (--traceparent)"
     if counts.not_kept:
