@@ -8,6 +8,9 @@ import importlib.util
 import inspect
 import pickle
 from collections.abc import Callable
+from contextlib import suppress
+from statistics import median
+from time import perf_counter_ns
 from typing import Any
 
 import pytest
@@ -102,3 +105,36 @@ def test_what_asgi_is_given_passes() -> None:
     assert given[1:] == [print, repr]
     with pytest.raises(ValueError, match="broken"):
         asyncio.run(wrapped({"type": "broken"}, print, repr))
+
+
+def test_what_a_dormant_wrapper_costs(record_property: Callable[[str, object], None]) -> None:
+    """It is printed, not judged: the medians of interleaved rounds."""
+
+    def application(environ: Any, start_response: Any) -> Any:
+        return environ
+
+    async def asgi_application(scope: Any, receive: Any, send: Any) -> Any:
+        return scope
+
+    def wsgi_round(app: Any) -> float:
+        began = perf_counter_ns()
+        for _ in range(2_000):
+            app(None, None)
+        return (perf_counter_ns() - began) / 2_000
+
+    def asgi_round(app: Any) -> float:
+        began = perf_counter_ns()
+        for _ in range(2_000):
+            with suppress(StopIteration):
+                app(None, None, None).send(None)
+        return (perf_counter_ns() - began) / 2_000
+
+    pairs = {
+        "wsgi": (wsgi_round, application, tracepatch.wsgi(application)),
+        "asgi": (asgi_round, asgi_application, tracepatch.asgi(asgi_application)),
+    }
+    said = []
+    for kind, (measure, bare, wrapped) in pairs.items():
+        added = [measure(wrapped) - measure(bare) for _ in range(51)]
+        said.append(f"{kind} {median(added):.0f} ns")
+    record_property("summary", f"a dormant wrapper adds to a request: {', '.join(said)}")
