@@ -13,8 +13,7 @@ from typing import Any
 
 import pytest
 
-from acceptance_helpers import objects
-from ctl import COMMAND, environment
+from ctl import COMMAND, ctl, environment
 from processes import TARGETS, process, wait_for
 from targets import queues
 
@@ -71,7 +70,9 @@ def worker(
 
 
 def agents(env: dict[str, str]) -> list[dict[str, Any]]:
-    return objects("agents", "--service", f"shop-{os.getpid()}", env=env)
+    done = ctl("agents", "--service", f"shop-{os.getpid()}", "--json", env=env)  # 1 while one of them begins
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    return [one for one in found if one["type"] == "agent" and one["state"] != "silent"]
 
 
 def traced(env: dict[str, str], *words: str, send: Any) -> list[dict[str, Any]]:
