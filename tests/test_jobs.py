@@ -65,7 +65,9 @@ def worker(
     with process(command, env=env, cwd=folder) as running:
         running.expect("up")
         send = queues.sender(library, str(folder))
-        wait_for(lambda: len(agents(env)) >= processes, 30, what="a worker")
+        send("touch", str(folder / "works"))
+        wait_for((folder / "works").exists, 60, what="a worker")
+        wait_for(lambda: len(agents(env)) >= processes, 30, what="its processes")
         yield send
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 def send_email(user: int, subject: str = "") -> str:
     return render(user, subject)
@@ -28,4 +30,8 @@ def again(user: int) -> None:
     refuse(user)
 
 
-JOBS = (send_email, refuse, recover)
+def touch(path: str) -> None:
+    Path(path).touch()
+
+
+JOBS = (send_email, refuse, recover, touch)

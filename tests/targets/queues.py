@@ -152,7 +152,7 @@ def arq_sender(folder: str) -> Send:
     async def enqueue(name: str, args: Any, kwargs: Any) -> None:
         pool = await create_pool(arq_settings(folder))
         await pool.enqueue_job(f"mail.{name}", *args, **kwargs)
-        await pool.aclose()
+        await pool.connection_pool.disconnect()
 
     return lambda name, *args, **kwargs: asyncio.run(enqueue(name, args, kwargs))
 
@@ -173,7 +173,10 @@ def arq_work(_pool: str, folder: str) -> None:
     async def again(ctx: Any, user: int) -> None:
         raise Retry(0.01) if ctx["job_try"] == 1 else ValueError("no such user")
 
-    functions = [func(f, name=f"mail.{f.__name__}") for f in (send_email, refuse, recover, again)]
+    async def touch(ctx: Any, path: str) -> None:
+        queue_jobs.touch(path)
+
+    functions = [func(f, name=f"mail.{f.__name__}") for f in (send_email, refuse, recover, again, touch)]
     Worker(functions, redis_settings=arq_settings(folder), poll_delay=0.05).run()
 
 
