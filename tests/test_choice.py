@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from tracepatch_ctl.choice import Tally, advice, joined, literal, requested, tally
-from tracepatch_ctl.reports import Counters, Nearest
+from tracepatch_ctl.reports import Counters, Missed, Nearest
 from tracepatch_ctl.view.chosen import left_out, passed_over
 from tracepatch_shared.conditions import parse
 from tracepatch_shared.errors import ConditionError, UsageError
-from tracepatch_shared.thresholds import Threshold, least_s, measures, thresholds
+from tracepatch_shared.thresholds import Threshold, least_s, measures, parts, thresholds
 
 SLOW = Nearest(measure="duration", least=True, value=0.48)
 
@@ -68,6 +68,25 @@ def test_a_duration_is_written_so_that_it_is_read_again(seconds: float) -> None:
 )
 def test_thresholds(text: str, expected: list[Threshold]) -> None:
     assert thresholds(parse(text, kind="keep")) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("duration > 500ms", ["duration > 500ms"]),
+        ("duration > 500ms and error", ["duration > 500ms", "error"]),
+        ("duration > 1s and error and (calls > 3 or not error)", ["duration > 1s", "error", "(calls > 3 or not error)"]),
+        ("((duration > 1s and (calls > 3 and error)))", ["duration > 1s", "calls > 3", "error"]),
+        ("(error) and (calls > 3)", ["(error)", "(calls > 3)"]),
+        ("error or calls > 3 and running > 1s", ["error or calls > 3 and running > 1s"]),
+        ("arg.text == ' and ' and returned[0] in ('(', 'and')", ["arg.text == ' and '", "returned[0] in ('(', 'and')"]),
+        ("not (error and calls > 1)", ["not (error and calls > 1)"]),
+    ],
+)  # fmt: skip
+def test_the_parts_that_must_all_hold(text: str, expected: list[str]) -> None:
+    found = parts(parse(text, kind="keep"))
+    assert [part.text for part in found] == expected
+    parse(" and ".join(expected), kind="keep")
 
 
 def test_how_long_a_task_has_to_take() -> None:
@@ -149,6 +168,10 @@ def test_agents_are_added_up_and_the_nearest_miss_is_the_nearest_of_all() -> Non
         [counters(not_kept=3, nearest=SLOW), None, counters(not_kept=4, sampled_out=2, nearest=slower)]
     )
     assert total == Tally(not_kept=7, sampled_out=2, nearest=slower)
+    one = Missed(part="duration > 1s", count=2, nearest=SLOW)
+    two = Missed(part="duration > 1s", count=3, nearest=slower)
+    added = tally([counters(missed=(one, Missed(part="error", count=1))), counters(missed=(two,))]).missed
+    assert added == (Missed(part="duration > 1s", count=5, nearest=slower), Missed(part="error", count=1))
     small, large = (Nearest(measure="calls", least=False, value=value) for value in (3.0, 9.0))
     assert tally([counters(nearest=large), counters(nearest=small)]).nearest == small
 
@@ -166,6 +189,15 @@ def test_what_is_said_of_them() -> None:
         "40 passed over (--concurrent), 5 sampled out (--sample), 2 over the rate (--rate), "
         "769 not kept: slowest 480 ms, --keep failed on 1: None has no order"
     )
+    both = (
+        Missed(part="duration > 500ms", count=4, nearest=SLOW),
+        Missed(part="error", count=3),
+        Missed(part="calls > 1", count=0),
+    )
+    assert list(left_out(Tally(not_kept=9, nearest=SLOW, missed=both))) == [
+        "9 not kept: 4 only for duration > 500ms (slowest 480 ms), 3 only for error"
+    ]
+    assert list(left_out(Tally(not_kept=9, nearest=SLOW, missed=both[2:]))) == ["9 not kept: slowest 480 ms"]
     assert list(left_out(Tally(other_traces=7))) == ["7 of other traces (--traceparent)"]
     missed = Tally(not_kept=9, having_missed=7, having_errors=3, having_error="None has no order")
     assert ", ".join(left_out(missed)) == (
@@ -200,6 +232,9 @@ def test_what_is_said_of_them() -> None:
         ({"rate": 0.5}, Tally(rate_limited=900), 3, "--rate 5/s"),
         ({"keep": "len(returned) > 1"}, Tally(not_kept=9, keep_errors=9), 0, None),
         ({"keep": "error and duration > 500ms"}, Tally(not_kept=9, nearest=SLOW), 0, None),
+        ({"keep": "error and duration > 500ms"}, Tally(not_kept=9, nearest=SLOW, missed=(Missed(part="error", count=2), Missed(part="duration > 500ms", count=5, nearest=SLOW))), 0, "--keep 'error and duration > 400ms'"),
+        ({"keep": "error and duration > 500ms"}, Tally(not_kept=9, nearest=SLOW, missed=(Missed(part="error", count=6), Missed(part="duration > 500ms", count=5, nearest=SLOW))), 0, "--keep 'duration > 500ms'"),
+        ({"keep": "error and duration > 500ms"}, Tally(not_kept=9, nearest=SLOW, missed=(Missed(part="error", count=0), Missed(part="duration > 500ms", count=0))), 0, "--ttl"),
         ({"having": ["a.b:c(x == 1)"]}, Tally(not_kept=9, having_missed=9), 3, "--having 'a.b:c'"),
         ({"having": ["a.b:c(x == 1)"]}, Tally(not_kept=9, having_missed=9, having_errors=2), 0, None),
         ({"having": ["a.b:c"]}, Tally(not_kept=9, having_missed=9), 0, "--ttl"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import threading
 import time
@@ -103,6 +104,32 @@ def test_waiting_and_running_are_told_apart() -> None:
         asyncio.run(kept.serve("runs", 0, busy=0.25))
         assert [root.returned for root in roots(made)] == ["waits"]
         assert probe.counters(0.0, held=0, held_bytes=0)["nearest"]["measure"] == "waiting"
+
+
+def test_of_several_conditions_it_is_told_which_alone_kept_a_trace_out() -> None:
+    with bench() as made:
+        probe = made.arm("targets.kept:work", count=9, keep="calls > 2 and (error and arg.what != 'fail')")
+        for what in ("a", "fail", "missing", "caught", "missing"):
+            with contextlib.suppress(ValueError, LookupError):
+                kept.work(what)
+        assert made.traces() == []
+        missed = probe.counters(0.0, held=0, held_bytes=0)["missed"]
+    # `missing` fails after one call alone; `a` misses two of the three, and so does `fail`; `caught` does not fail.
+    assert missed == [
+        {"part": "calls > 2", "count": 2, "nearest": {"measure": "calls", "least": True, "value": 1.0}},
+        {"part": "error", "count": 1, "nearest": None},
+        {"part": "arg.what != 'fail'", "count": 0, "nearest": None},
+    ]
+
+
+def test_what_fails_on_a_value_has_not_held() -> None:
+    with bench() as made:
+        probe = made.arm("targets.kept:work", count=9, keep="returned > 5 and not error and calls > 1")
+        kept.work("a")
+        assert made.traces() == []
+        counters = probe.counters(0.0, held=0, held_bytes=0)
+    assert [one["count"] for one in counters["missed"]] == [1, 0, 0]
+    assert counters["keep_errors"] == 1
 
 
 def test_count_is_of_kept_traces_and_any_number_may_record_meanwhile() -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tracepatch_shared.conditions import Expression
 from tracepatch_shared.records import CALL, RAISE, RESUME, RETURN, SUSPEND
-from tracepatch_shared.thresholds import measures, thresholds
+from tracepatch_shared.thresholds import Threshold, measures, parts, thresholds
 
 from .codes import argument_names
 from .conditions import Condition, ConditionFailed
@@ -185,12 +185,57 @@ NOTHING: Final[dict[str, Any]] = {
     "keep_errors": 0,
     "keep_error": None,
     "nearest": None,
+    "missed": [],
     "having": [],
     "having_missed": 0,
     "having_errors": 0,
     "having_error": None,
 }
 """The counters of a probe that keeps all."""
+
+
+class Part:
+    """One of the conditions that must all hold, and the candidates that it alone has kept out."""
+
+    __slots__ = ("_threshold", "condition", "count", "nearest")
+
+    def __init__(self, expression: Expression, redaction: RedactionPolicy) -> None:
+        self.condition = Condition(expression.text, "keep", redaction=redaction)
+        found = thresholds(expression)
+        self._threshold = found[0] if len(found) == 1 else None
+        self.count = 0
+        self.nearest: float | None = None
+
+    def holds(self, names: Mapping[str, Any]) -> bool:
+        """Tell whether it holds; what cannot be said counts as not."""
+        try:
+            return self.condition.holds(names)
+        except ConditionFailed:
+            return False
+
+    def miss(self, names: Mapping[str, Any]) -> None:
+        """Count a candidate that meets all others."""
+        self.count += 1
+        self.nearest = _nearer(self._threshold, self.nearest, names)
+
+    def to_wire(self) -> dict[str, Any]:
+        text = self.condition.expression.text
+        return {"part": text, "count": self.count, "nearest": _miss(self._threshold, self.nearest)}
+
+
+def _nearer(threshold: Threshold | None, known: float | None, names: Mapping[str, Any]) -> float | None:
+    """Return the value of a threshold's measure that is nearer to it: the one that is known, or a candidate's."""
+    value = None if threshold is None else names[threshold.measure]
+    if threshold is None or (type(value) is not int and type(value) is not float):
+        return known
+    nearer = known is None or (value > known if threshold.least else value < known)
+    return float(value) if nearer else known
+
+
+def _miss(threshold: Threshold | None, nearest: float | None) -> dict[str, Any] | None:
+    if threshold is None or nearest is None:
+        return None
+    return {"measure": threshold.measure, "least": threshold.least, "value": nearest}
 
 
 class Keep:
@@ -212,6 +257,7 @@ class Keep:
         )
         self._threshold = None if expression is None else next(iter(thresholds(expression)), None)
         self._nearest: float | None = None
+        self._parts = [] if expression is None else [Part(part, redaction) for part in parts(expression)]
 
     def account(self) -> Account:
         """Return what is to be fed with a new candidate's events."""
@@ -236,15 +282,11 @@ class Keep:
         return False
 
     def _missed(self, names: Mapping[str, Any]) -> None:
-        threshold = self._threshold
-        if threshold is None:
-            return
-        value = names[threshold.measure]
-        if type(value) is not int and type(value) is not float:
-            return
-        known = self._nearest
-        if known is None or (value > known if threshold.least else value < known):
-            self._nearest = float(value)
+        self._nearest = _nearer(self._threshold, self._nearest, names)
+        if len(self._parts) > 1:
+            missed = [part for part in self._parts if not part.holds(names)]
+            if len(missed) == 1:
+                missed[0].miss(names)
 
     def counters(self) -> dict[str, Any]:
         """Return its part of COUNTERS."""
@@ -253,18 +295,13 @@ class Keep:
             "not_kept": self.not_kept,
             "keep_errors": self.errors,
             "keep_error": self.error,
-            "nearest": self._nearest_miss(),
+            "nearest": _miss(self._threshold, self._nearest),
+            "missed": [part.to_wire() for part in self._parts] if len(self._parts) > 1 else [],
             "having": self.calls.texts,
             "having_missed": self.having_missed,
             "having_errors": self.calls.errors,
             "having_error": self.calls.error,
         }
-
-    def _nearest_miss(self) -> dict[str, Any] | None:
-        threshold = self._threshold
-        if threshold is None or self._nearest is None:
-            return None
-        return {"measure": threshold.measure, "least": threshold.least, "value": self._nearest}
 
 
 def keep_of(choice: Choice, resolution: Resolution, redaction: RedactionPolicy) -> Keep | None:

@@ -26,7 +26,7 @@ from tracepatch_shared.text import duration
 from tracepatch_shared.thresholds import TIMES, conjuncts, least_s, thresholds
 from tracepatch_shared.traceparent import trace_id_of
 
-from .reports import Counters, Nearest
+from .reports import Counters, Missed, Nearest
 
 OPTIONS = {
     "keep": "--keep",
@@ -57,6 +57,8 @@ class Tally:
     keep_error: str | None = None
     """One sample of why."""
     nearest: Nearest | None = None
+    missed: tuple[Missed, ...] = ()
+    """The conditions that must all hold, and how many candidates each alone has kept out."""
     having_missed: int = 0
     """Candidates without a call that has to occur (`--having`); they are among those not kept."""
     having_errors: int = 0
@@ -79,6 +81,7 @@ def tally(all_counters: Iterable[Counters | None]) -> Tally:
         keep_errors=sum(one.keep_errors for one in found),
         keep_error=next((one.keep_error for one in found if one.keep_error), None),
         nearest=nearest(misses),
+        missed=_added([one.missed for one in found]),
         having_missed=sum(one.having_missed for one in found),
         having_errors=sum(one.having_errors for one in found),
         having_error=next((one.having_error for one in found if one.having_error), None),
@@ -90,6 +93,22 @@ def nearest(misses: Sequence[Nearest]) -> Nearest | None:
     if not misses:
         return None
     return (max if misses[0].least else min)(misses, key=lambda miss: miss.value)
+
+
+def _added(lists: Sequence[tuple[Missed, ...]]) -> tuple[Missed, ...]:
+    """Return the sums of what several agents say of the same conditions."""
+    by_part: dict[str, list[Missed]] = {}
+    for missed in lists:
+        for one in missed:
+            by_part.setdefault(one.part, []).append(one)
+    return tuple(
+        Missed(
+            part=part,
+            count=sum(one.count for one in several),
+            nearest=nearest([one.nearest for one in several if one.nearest is not None]),
+        )
+        for part, several in by_part.items()
+    )
 
 
 def joined(conditions: Sequence[str], slower_than_s: float | None, errors: bool) -> str | None:
@@ -185,16 +204,36 @@ def advice(probe: Mapping[str, Any], counts: Tally, passed_over: int) -> str | N
 def _lower(probe: Mapping[str, Any], counts: Tally) -> str | None:
     """Return the condition that the nearest miss would have met, where one threshold is all there is."""
     text, miss = probe.get("keep"), counts.nearest
+    if text and counts.missed:
+        return _without(text, counts)
     if not text or miss is None:
         return "--ttl" if text and not counts.keep_errors else None
     expression = parse(text, kind="keep")
     if len(conjuncts(expression.root)) > 1 or not thresholds(expression):
         return None
+    shown = _met(miss)
+    if miss.measure == "duration" and miss.least:
+        return f"--slower-than {shown.rpartition(' ')[2]}" if miss.value > 0 else None
+    return f"--keep '{shown}'"
+
+
+def _without(text: str, counts: Tally) -> str | None:
+    """Return the condition with that part of it lowered, or left out, which alone has kept out most candidates."""
+    most = max(counts.missed, key=lambda one: one.count)
+    if not most.count:
+        return "--ttl" if not counts.keep_errors else None
+    if most.nearest is not None:
+        return (
+            f"--keep '{text.replace(most.part, _met(most.nearest), 1)}'" if most.nearest.value > 0 else None
+        )
+    return f"--keep '{' and '.join(one.part for one in counts.missed if one is not most)}'"
+
+
+def _met(miss: Nearest) -> str:
+    """Return a threshold that a nearest miss would have met."""
     value = _round(miss.value, down=miss.least)
     shown = literal(value) if miss.measure in TIMES and value > 0 else f"{value:g}"
-    if miss.measure == "duration" and miss.least:
-        return f"--slower-than {shown}" if value > 0 else None
-    return f"--keep '{miss.measure} {'>' if miss.least else '<'} {shown}'"
+    return f"{miss.measure} {'>' if miss.least else '<'} {shown}"
 
 
 def _any_call(probe: Mapping[str, Any], counts: Tally) -> str | None:

@@ -90,6 +90,16 @@ class Nearest:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Missed:
+    """One of the conditions of `--keep` that must all hold, and the candidates that it alone has kept out."""
+
+    part: str
+    count: int
+    nearest: Nearest | None = None
+    """The one of these that came nearest to it, where it is a threshold."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Counters:
     """One probe in one agent, now."""
 
@@ -128,6 +138,7 @@ class Counters:
     keep_error: str | None = None
     """One sample of why."""
     nearest: Nearest | None = None
+    missed: tuple[Missed, ...] = ()
     having: tuple[str, ...] = ()
     having_missed: int = 0
     having_errors: int = 0
@@ -252,6 +263,7 @@ def counters_from_wire(wire: object) -> Counters:
         keep_errors=_natural(entry, "keep_errors"),
         keep_error=field(entry, "keep_error", str, None),
         nearest=None if entry.get("nearest") is None else _nearest(entry["nearest"]),
+        missed=each(entry, "missed", _missed),
         having=texts(entry, "having"),
         having_missed=_natural(entry, "having_missed"),
         having_errors=_natural(entry, "having_errors"),
@@ -267,6 +279,15 @@ def sought_from_wire(wire: object) -> Sought:
         matched_total=_natural(entry, "matched_total"),
         near=texts(entry, "near"),
         waits_for_import=field(entry, "waits_for_import", bool, False),
+    )
+
+
+def _missed(wire: object) -> Missed:
+    entry = _map(wire, "missed")
+    return Missed(
+        part=field(entry, "part", str),
+        count=_natural(entry, "count"),
+        nearest=None if entry.get("nearest") is None else _nearest(entry["nearest"]),
     )
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .conditions import Call, Chain, Comparison, Constant, Expression, Name, Node
+from .condition_tokens import Token, tokens
+from .conditions import Call, Chain, Comparison, Constant, Expression, Name, Node, parse
 from .text import duration
 
 TIMES = ("duration", "total", "running", "waiting")
@@ -33,6 +34,37 @@ def conjuncts(node: Node) -> list[Node]:
     if not (isinstance(node, Chain) and node.operator == "and"):
         return [node]
     return [part for operand in node.operands for part in conjuncts(operand)]
+
+
+def parts(expression: Expression) -> list[Expression]:
+    """Return the parts all of which must hold, each as it was written; the whole where there is but one."""
+    if not (isinstance(expression.root, Chain) and expression.root.operator == "and"):
+        return [expression]
+    found: list[Expression] = []
+    text, begins, depth = expression.text, 0, 0
+    words = tokens(text)
+    if words[0].text == "(" and _closes(words) == len(words) - 2:
+        return parts(parse(text[words[0].at + 1 : words[-2].at].strip(), kind=expression.kind))
+    for word in words:
+        if word.kind == "operator" and word.text in ("(", "["):
+            depth += 1
+        elif word.kind == "operator" and word.text in (")", "]"):
+            depth -= 1
+        elif word.kind == "end" or (depth == 0 and word.kind == "operator" and word.text == "and"):
+            found += parts(parse(text[begins : word.at].strip(), kind=expression.kind))
+            begins = word.at + len(word.text)
+    return found
+
+
+def _closes(words: list[Token]) -> int:
+    """Return which word closes the bracket that the first one opens."""
+    depth = 0
+    for place, word in enumerate(words):
+        if word.kind == "operator" and word.text in ("(", "[", ")", "]"):
+            depth += 1 if word.text in ("(", "[") else -1
+            if depth == 0:
+                return place
+    return -1
 
 
 def measures(expression: Expression) -> frozenset[str]:

@@ -149,7 +149,12 @@ def stored_form(entry: Entry) -> dict[str, Any]:
 
 
 def _counters(counters: Counters) -> dict[str, Any]:
-    return {**asdict(counters), "targets": list(counters.targets), "having": list(counters.having)}
+    return {
+        **asdict(counters),
+        "targets": list(counters.targets),
+        "missed": [asdict(one) for one in counters.missed],
+        "having": list(counters.having),
+    }
 
 
 def _ended(ended: Ended) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from tracepatch_shared.thresholds import TIMES
@@ -11,7 +11,7 @@ from .durations import milliseconds
 
 if TYPE_CHECKING:
     from ..choice import Tally
-    from ..reports import Nearest
+    from ..reports import Missed, Nearest
 
 
 def passed_over(count: int, *, wanting: bool) -> str:
@@ -32,7 +32,7 @@ def left_out(counts: Tally) -> Iterator[str]:
     if counts.other_traces:
         yield f"{counts.other_traces} of other traces (--traceparent)"
     if counts.not_kept:
-        yield not_kept(counts.not_kept, counts.nearest)
+        yield not_kept(counts.not_kept, counts.nearest, counts.missed)
     if counts.having_missed:
         yield f"{counts.having_missed} of these without the call of --having"
     if counts.having_errors:
@@ -42,8 +42,15 @@ def left_out(counts: Tally) -> Iterator[str]:
         yield f"--keep failed on {counts.keep_errors}{f': {counts.keep_error}' if counts.keep_error else ''}"
 
 
-def not_kept(count: int, miss: Nearest | None) -> str:
-    """Return `769 not kept: slowest 480 ms`."""
+def not_kept(count: int, miss: Nearest | None, missed: Sequence[Missed] = ()) -> str:
+    """Return `769 not kept: slowest 480 ms`, or of several conditions `…: 12 only for error, 3 only for calls > 9 (…)`."""
+    alone = [
+        f"{one.count} only for {one.part}{'' if one.nearest is None else f' ({nearest(one.nearest)})'}"
+        for one in missed
+        if one.count
+    ]
+    if alone:
+        return f"{count} not kept: {', '.join(alone)}"
     return f"{count} not kept{'' if miss is None else f': {nearest(miss)}'}"
 
 
