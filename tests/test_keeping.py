@@ -97,6 +97,19 @@ def test_what_can_be_asked(condition: str) -> None:
     assert [name.rpartition(".")[2].replace("Missing", "LookupError") for name in found] == CASES[condition]
 
 
+@pytest.mark.parametrize(
+    "condition",
+    ['raised("targets.kept:Missing")', 'raised("*:LookupError")', 'raised("Exception") and not error'],
+)
+def test_an_exception_is_found_deep_down_and_in_branches_and_by_its_base_classes(condition: str) -> None:
+    with bench() as made:
+        made.arm("targets.kept:branches", "targets.kept:deep", count=9, keep=condition)
+        kept.deep(30)
+        for what in ("none", "task", "thread"):
+            asyncio.run(kept.branches(what))
+        assert [root.args.get("what", "deep") for root in roots(made)] == ["deep", "task", "thread"]
+
+
 def test_waiting_and_running_are_told_apart() -> None:
     with bench() as made:
         probe = made.arm("targets.kept:serve", count=9, keep="waiting > 200ms and running < 200ms")

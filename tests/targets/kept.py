@@ -70,3 +70,29 @@ def steps(what: str) -> Iterator[int]:
         if sent is None:
             return what  # type: ignore[return-value]
         calls = sent
+
+
+def deep(levels: int) -> str:
+    """Catch, at the top, what is raised at the bottom."""
+    if not levels:
+        raise Missing("deep")
+    if levels == 3:
+        try:
+            return deep(levels - 1)
+        except LookupError:
+            return leaf("caught")
+    return deep(levels - 1)
+
+
+async def failing(how: str) -> None:
+    await asyncio.sleep(0)
+    if how == "task":
+        raise Missing("in a task")
+    await asyncio.to_thread(deep, 1)
+
+
+async def branches(what: str) -> str:
+    """Let a branch fail, and go on."""
+    if what != "none":
+        await asyncio.gather(failing(what), return_exceptions=True)
+    return leaf(what)
