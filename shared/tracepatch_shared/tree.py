@@ -19,7 +19,7 @@ from . import PROTOCOL, records
 from .errors import VersionError
 from .form import iter_json
 from .reader import RecordReader
-from .records import OPEN
+from .records import COMPLETE, OPEN
 from .trace import LOST, RAISED, RETURNED, Branch, Code, Node, Trace
 from .values import Mark, shallow
 
@@ -147,6 +147,9 @@ class TraceReader:
         if type(response) is int and response >= 0 and own:
             # Of a request: from its entry until the last byte was handed to the server.
             trace.duration_ns = max(0, response - own[0].start_ns)
+        elif trace.task.get("kind") == "http" and trace.status != COMPLETE and own:
+            # A body that was returned is not at its end: that is none of a short request.
+            trace.duration_ns = max(0, now - own[0].start_ns)
         return trace
 
     def _tick(self, delta: Any) -> int:

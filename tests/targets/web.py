@@ -76,6 +76,12 @@ async def endless() -> AsyncIterator[bytes]:
         yield b"piece"
 
 
+def endless_pieces() -> Iterator[bytes]:
+    while True:
+        time.sleep(PIECE_S)
+        yield b"piece"
+
+
 def background() -> None:
     time.sleep(2 * PIECE_S)
 
@@ -236,6 +242,10 @@ def flask() -> Any:
     @app.route("/stream")
     def view_stream() -> Any:
         return Response(pieces())
+
+    @app.route("/endless")
+    def view_endless() -> Any:
+        return Response(endless_pieces())
 
     @app.errorhandler(RefusedError)
     def refused(error: Exception) -> Any:
