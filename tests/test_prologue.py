@@ -474,7 +474,7 @@ def test_nothing_is_kept_alive(seen):
     gc.collect()
     assert [ref() for ref in refs] == [None, None]
     assert len(prologue._originals) == before
-    assert prologue._hooks == prologue._built == prologue._patched == {}
+    assert prologue._hooks == prologue._built == prologue._patched == prologue._holding == {}
 
 
 def test_resolved_again_while_injected():

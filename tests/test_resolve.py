@@ -1,6 +1,7 @@
 """From targets to the functions of this process."""
 
 import functools
+import gc
 import importlib
 import inspect
 import subprocess
@@ -10,6 +11,7 @@ import types
 
 import pytest
 
+import tracepatch.resolve as resolving
 from targets import hostile, shapes, wrappers
 from tracepatch import walk
 from tracepatch.resolve import COMPILED, module_matters, qualnames_of, resolve
@@ -407,3 +409,25 @@ def _timed(call):
     started = time.perf_counter()
     call()
     return time.perf_counter() - started
+
+
+def test_a_look_leaves_nothing_in_the_functions_that_it_passes() -> None:
+    def untouched() -> None: ...
+
+    # A function gets a dict when somebody asks for it, and keeps it.
+    before = len(gc.get_referents(untouched))
+    module = types.ModuleType("untouched_module")
+    vars(module)["untouched"] = untouched
+    assert list(walk.functions(vars(module).values(), "untouched_module")) == [untouched]
+    resolve([parse_target("untouched_module:*")], modules={"untouched_module": module})
+    assert len(gc.get_referents(untouched)) == before
+
+
+def test_others_run_while_all_modules_are_looked_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses = []
+    monkeypatch.setattr(resolving.Slices, "breathe", lambda _: pauses.append(1))
+    resolve([parse_target("*:not_there_at_all")])
+    assert len(pauses) > 100
+    pauses.clear()
+    resolve([parse_target("json*:dumps")], modules={"json": sys.modules["json"]})
+    assert pauses == [], "a thread of the application may wait for this"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from time import monotonic_ns
+from time import thread_time_ns
 from typing import Final
 
 from tracepatch_shared.targets import Target, without_locals
@@ -13,18 +13,23 @@ from . import walk
 
 BEST: Final = 5
 BUDGET_NS: Final = 50_000_000
-"""Time after which the search ends with what it has."""
+"""Time on a processor after which the search ends with what it has."""
 
 _CLOSE = 0.6
 _GLOB = re.compile(r"\[[^\]]*\]|[*?]")
 
 
-def misses(target: Target, modules: Mapping[str, object], names_of: Callable[[str], list[str]]) -> list[str]:
+def misses(
+    target: Target,
+    modules: Mapping[str, object],
+    names_of: Callable[[str], list[str]],
+    breathe: Callable[[], None] = lambda: None,
+) -> list[str]:
     """Return up to `BEST` targets that match something and look like `target`, best first.
 
-    `names_of(module)` lists the qualnames of a module's functions.
+    `names_of(module)` lists the qualnames of a module's functions; `breathe` is called again and again.
     """
-    until = monotonic_ns() + BUDGET_NS
+    until = thread_time_ns() + BUDGET_NS
     if target.kind == "file":
         return _same_file_name(target, modules)
     if target.kind == "dotted":
@@ -35,18 +40,18 @@ def misses(target: Target, modules: Mapping[str, object], names_of: Callable[[st
         module, qualname = (_GLOB.sub("", text) for text in (target.module, without_locals(target.qualname)))
     found: list[str] = []
     if module in modules:
-        found += [f"{module}:{name}" for name in _close(qualname, names_of(module), until)]
+        found += [f"{module}:{name}" for name in _close(qualname, names_of(module), until, breathe)]
     last = qualname.rpartition(".")[2]
     if len(found) < BEST and last:
-        found += _same_name(last, module, modules, names_of, until)
+        found += _same_name(last, module, modules, names_of, until, breathe)
     if len(found) < BEST and module not in modules:
-        for name in _close(module, modules, until):
-            close = _close(qualname, names_of(name), until) if qualname else []
+        for name in _close(module, modules, until, breathe):
+            close = _close(qualname, names_of(name), until, breathe) if qualname else []
             found += [f"{name}:{item}" for item in close] or [f"{name}:*"]
     return list(dict.fromkeys(found))[:BEST]
 
 
-def _close(wanted: str, names: Iterable[str], until: int) -> list[str]:
+def _close(wanted: str, names: Iterable[str], until: int, breathe: Callable[[], None]) -> list[str]:
     """Return the names most like `wanted`, whatever their case, best first."""
     from difflib import SequenceMatcher
 
@@ -54,6 +59,7 @@ def _close(wanted: str, names: Iterable[str], until: int) -> list[str]:
     matcher.set_seq2(wanted.casefold())
     close: dict[str, float] = {}
     for name in names:
+        breathe()
         matcher.set_seq1(name.casefold())
         if (
             matcher.real_quick_ratio() >= _CLOSE
@@ -61,7 +67,7 @@ def _close(wanted: str, names: Iterable[str], until: int) -> list[str]:
             and matcher.ratio() >= _CLOSE
         ):
             close[name] = matcher.ratio()
-        if monotonic_ns() > until:
+        if thread_time_ns() > until:
             break
     return sorted(close, key=lambda name: (-close[name], name))[:BEST]
 
@@ -72,12 +78,14 @@ def _same_name(
     modules: Mapping[str, object],
     names_of: Callable[[str], list[str]],
     until: int,
+    breathe: Callable[[], None],
 ) -> list[str]:
     """Return functions and methods that are called `last` in any module, those of the same package first."""
     package = near_module.partition(".")[0]
     order = sorted(modules, key=lambda name: (name.partition(".")[0] != package, name != "__main__", name))
     found: list[str] = []
     for module in order:
+        breathe()
         names = walk.module_dict(modules[module])
         if names is None:
             continue
@@ -88,7 +96,7 @@ def _same_name(
             known = set(names_of(module))
             here = (last, *(f"{name}.{last}" for name in holders))
             found += [f"{module}:{name}" for name in here if name in known]
-        if len(found) >= BEST or monotonic_ns() > until:
+        if len(found) >= BEST or thread_time_ns() > until:
             break
     return found
 

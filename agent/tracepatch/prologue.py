@@ -96,7 +96,7 @@ class Injection:
             for entry in entries:
                 _rebuilt(entry.original)
             for entry in entries:
-                _patched[id(entry.function)] = entry
+                _keep(entry)
                 entry.put(_rebuilt(entry.original))
         except Exception as error:
             _drop(function.code, gate)
@@ -178,6 +178,9 @@ _hooks: dict[int, list[tuple[CodeType, _Gate]]] = {}
 """id(original code) -> what it calls, in the order of installation; the code is held so that its id stays its own."""
 _patched: dict[int, _Patched] = {}
 """id(function object) -> its state."""
+_holding: dict[int, dict[int, _Patched]] = {}
+"""id(original code) -> those of `_patched` that hold it, in whatever is inside their code: with thousands of them each
+step would look through all otherwise."""
 _built: dict[int, CodeType] = {}
 """id(original code) -> code with the present hooks, so that closures of one code share it; empty between operations."""
 _originals: dict[int, tuple[weakref.ref[CodeType], CodeType]] = {}
@@ -191,6 +194,27 @@ def _entry(function: FunctionType) -> _Patched:
     if entry is None or function.__code__ is not entry.installed:
         entry = _Patched(function)
     return entry
+
+
+def _keep(entry: _Patched) -> None:
+    key = id(entry.function)
+    known = _patched.get(key)
+    if known is not entry:
+        if known is not None:
+            _forget(known)
+        _patched[key] = entry
+        for code in entry.tree:
+            _holding.setdefault(code, {})[key] = entry
+
+
+def _forget(entry: _Patched) -> None:
+    key = id(entry.function)
+    _patched.pop(key, None)
+    for code in entry.tree:
+        held = _holding.get(code, {})
+        held.pop(key, None)
+        if not held:
+            _holding.pop(code, None)
 
 
 def _rebuilt(code: CodeType) -> CodeType:
@@ -224,12 +248,10 @@ def _drop(code: CodeType, gate: _Gate) -> None:
 def _refresh(code: CodeType) -> list[str]:
     """Rebuild every function that holds `code`, and forget those that are original again."""
     problems: list[str] = []
-    for key, entry in list(_patched.items()):
-        if id(code) not in entry.tree:
-            continue
+    for entry in list(_holding.get(id(code), {}).values()):
         function = entry.function
         if function.__code__ is not entry.installed:
-            del _patched[key]
+            _forget(entry)
             if function.__code__ is not entry.original:
                 problems.append(_replaced(function))
             continue
@@ -241,7 +263,7 @@ def _refresh(code: CodeType) -> list[str]:
             )
             continue
         if function.__code__ is entry.original:
-            del _patched[key]
+            _forget(entry)
     return problems
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os.path
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR
 from types import CodeType, FunctionType
@@ -23,9 +23,13 @@ from tracepatch_shared.targets import Target, is_glob, is_nameless
 from . import frameworks, near, walk
 from .codes import GATEWAY
 from .kinds import KINDS
+from .slices import Slices
 
 MAX_FUNCTIONS: Final = 10_000
 """Functions that a resolution holds; more are only counted."""
+
+AT_ONCE: Final = 256
+"""Functions that are looked at before others may run."""
 
 COMPILED: Final = "compiled function: the interpreter emits no events for it"
 
@@ -39,6 +43,10 @@ else:
     def original_of(code: CodeType) -> CodeType:
         """Return the code itself: nothing is injected where the interpreter has `sys.monitoring`."""
         return code
+
+
+def _no_matter() -> None:
+    pass
 
 
 @dataclass(slots=True, eq=False)
@@ -104,8 +112,13 @@ class Resolution:
 def resolve(
     targets: Iterable[Target], *, modules: Mapping[str, object] | None = None, limit: int = MAX_FUNCTIONS
 ) -> Resolution:
-    """Return what `targets` match in `modules` (name -> module; all that are loaded by default)."""
-    search = _Search(dict(sys.modules) if modules is None else dict(modules))
+    """Return what `targets` match in `modules` (name -> module; all that are loaded by default).
+
+    Looking through all of them lets other threads run in between; through some it does not, as then an application's
+    thread may wait for it, which imports.
+    """
+    breathe = Slices().breathe if modules is None else _no_matter
+    search = _Search(dict(sys.modules) if modules is None else dict(modules), breathe)
     for target in targets:
         search.look(target)
     functions = sorted(search.found.values(), key=lambda found: (found.module, found.line, found.name))
@@ -137,7 +150,8 @@ class _Contents:
 
 
 class _Search:
-    def __init__(self, modules: dict[str, object]) -> None:
+    def __init__(self, modules: dict[str, object], breathe: Callable[[], None] = _no_matter) -> None:
+        self._breathe = breathe
         self.modules = {
             name: module for name, module in modules.items() if type(name) is str and not _is_ours(name)
         }
@@ -163,7 +177,7 @@ class _Search:
         else:
             matched = self._function(target, target.module, target.qualname)
         if not matched and len(self.refused) == before:
-            for name in near.misses(target, self.modules, self._names):
+            for name in near.misses(target, self.modules, self._names, self._breathe):
                 if name not in self.near:
                     self.near.append(name)
 
@@ -197,9 +211,10 @@ class _Search:
         matched = False
         if name == GATEWAY and self._reader is None:
             return matched  # an entry of requests, and nothing else
+        meant = target.qualnames()
         for code, module, qualname in self._walk(name).codes.values():
             if (
-                target.matches_qualname(qualname)
+                meant(qualname)
                 and (module == name or target.matches_module(module))
                 and (target.line is None or _spans(code, target.line))
             ):
@@ -287,22 +302,28 @@ class _Search:
     def _walk(self, name: str) -> _Contents:
         contents = self._contents.get(name)
         if contents is None:
+            self._breathe()
             module = self.modules.get(name)
             names = walk.module_dict(module) or {}
             own = walk.own_dict(module)
             contents = self._contents[name] = _Contents([], {})
+            codes = contents.codes
             for function in walk.functions(names.values(), name):
                 contents.functions.append(function)
                 code = original_of(function.__code__)
-                home = name if function.__globals__ is own else walk.defining_module(function)
-                if id(code) in contents.codes or _is_ours(home):
+                if id(code) in codes:
                     continue
+                home = name
+                if function.__globals__ is not own:
+                    home = walk.defining_module(function)
+                    if _is_ours(home):
+                        continue
                 qualname = walk.own_qualname(function)
                 if qualname is not None:
-                    contents.codes[id(code)] = (code, home, qualname)
-                    if home == name:
+                    codes[id(code)] = (code, home, qualname)
+                    if home == name and CodeType in map(type, code.co_consts):
                         for inner, inner_name in walk.nested(code, qualname):
-                            contents.codes.setdefault(id(inner), (inner, home, inner_name))
+                            codes.setdefault(id(inner), (inner, home, inner_name))
         return contents
 
     def _names(self, module: str) -> list[str]:
@@ -335,13 +356,18 @@ class _Search:
         reached += self._by_attribute
         if everywhere and any("<locals>" in found.name for found in self.found.values()):
             for name in self.modules.keys() - self._contents.keys():
+                self._breathe()
                 names = walk.module_dict(self.modules[name]) or {}
                 reached += walk.functions(names.values(), name, instances=False)
-        for function in {id(function): function for function in reached}.values():
+        for number, function in enumerate({id(function): function for function in reached}.values()):
+            if not number % AT_ONCE:
+                self._breathe()
             code = original_of(function.__code__)
             if code.co_filename in files:
                 if id(code) in self.found:
                     self.found[id(code)].holders.append(function)
+                if CodeType not in map(type, code.co_consts):
+                    continue
                 for inner, _ in walk.nested(code, ""):
                     if id(inner) in self.found:
                         self.found[id(inner)].outers.append(function)
@@ -352,7 +378,7 @@ def _chosen(value: object, module: str, name: str) -> list[FunctionType]:
     if type(value) is FunctionType:
         inner: object = value
         for _ in range(walk.MAX_DEPTH):
-            wrapped = dict.get(inner.__dict__, "__wrapped__") if type(inner) is FunctionType else None
+            wrapped = walk.wrapped_by(inner) if type(inner) is FunctionType else None
             if wrapped is None:
                 break
             inner = wrapped

@@ -27,6 +27,7 @@ from .policy import DEFAULT, Policy
 from .probe import Probe
 from .recording import Recording
 from .resolve import Function, Resolution
+from .slices import Slices
 from .stream import packer
 from .trigger import Trigger
 from .where import of_arguments
@@ -95,7 +96,7 @@ class Tracing:
         waits = resolution.waits_for_import or (probe.keep is not None and probe.keep.calls.waits_for_import)
         trigger = Trigger(self, probe, targets, waits=waits, where=where)
         try:
-            trigger.aim(resolution.functions)
+            trigger.aim(resolution.functions, Slices().breathe)
         except TracepatchError:
             trigger.unaim()
             raise

@@ -124,13 +124,22 @@ def defining_module(function: FunctionType) -> str:
     return name if type(name) is str else ""
 
 
+def wrapped_by(function: FunctionType) -> object:
+    """Return what a decorator says that this function wraps; None for nothing.
+
+    Asked of the function itself, whose type has nothing to run there: to ask for its `__dict__` would make one of it for
+    each function that has none, for good.
+    """
+    return getattr(function, "__wrapped__", None)
+
+
 def own_qualname(function: FunctionType) -> str | None:
     """Return the qualname that the function was compiled under; None on 3.10 when `functools.wraps` covered it."""
     code = function.__code__
     if HAS_QUALNAME:
         return str(code.co_qualname)  # type: ignore[attr-defined, unused-ignore]
     qualname = function.__qualname__
-    covered = dict.get(function.__dict__, "__wrapped__") is not None
+    covered = wrapped_by(function) is not None
     return None if covered or qualname.rpartition(".")[2] != code.co_name else qualname
 
 
@@ -156,30 +165,42 @@ def functions(roots: Iterable[object], module: str, *, instances: bool = True) -
     `instances`, the attributes of other objects (decorators that are classes, commands, cached properties).
     """
     seen: set[int] = set()
-    stack = [(root, 0) for root in roots]
-    while stack and len(seen) < MAX_OBJECTS:
-        value, depth = stack.pop()
-        kind = type(value)
-        if id(kind) in _PLAIN or id(value) in seen:
-            continue
-        seen.add(id(value))
-        if kind is FunctionType:
-            yield value  # type: ignore[misc]
-            inside = behind(value)
-        elif issubclass(kind, type):
-            names = class_dict(value)
-            if not belongs(names, module):
+    batches: list[tuple[Iterable[object], int]] = [(list(roots), 0)]
+    while batches and len(seen) < MAX_OBJECTS:
+        batch, depth = batches.pop()
+        for value in batch:
+            kind = type(value)
+            if kind is FunctionType:
+                if id(value) in seen:
+                    continue
+                seen.add(id(value))
+                yield value  # type: ignore[misc]
+                # Most lead nowhere: 0.2 us for these looks, where `behind` takes 2.
+                if (
+                    value.__closure__ is None  # type: ignore[attr-defined]
+                    and value.__defaults__ is None  # type: ignore[attr-defined]
+                    and value.__kwdefaults__ is None  # type: ignore[attr-defined]
+                    and wrapped_by(value) is None  # type: ignore[arg-type]
+                ):
+                    continue
+                inside = behind(value)
+            elif id(kind) in _PLAIN or id(value) in seen:
                 continue
-            stack.extend((item, depth) for item in names.values())
-            continue
-        elif issubclass(kind, _CARRIERS):
-            inside = behind(value)
-        elif instances:
-            inside = _instance(value, module)
-        else:
-            continue
-        if depth < MAX_DEPTH:
-            stack.extend((item, depth + 1) for item in inside)
+            else:
+                seen.add(id(value))
+                if issubclass(kind, type):
+                    names = class_dict(value)
+                    if belongs(names, module):
+                        batches.append((names.values(), depth))
+                    continue
+                if issubclass(kind, _CARRIERS):
+                    inside = behind(value)
+                elif instances:
+                    inside = _instance(value, module)
+                else:
+                    continue
+            if inside and depth < MAX_DEPTH:
+                batches.append((inside, depth + 1))
 
 
 def behind(value: object) -> list[object]:
@@ -188,7 +209,7 @@ def behind(value: object) -> list[object]:
     found: list[object] = []
     if kind is FunctionType:
         function: FunctionType = value  # type: ignore[assignment]
-        found.append(dict.get(function.__dict__, "__wrapped__"))
+        found.append(wrapped_by(function))
         found.extend(contents(function.__closure__ or ()))
         found.extend(function.__defaults__ or ())
         found.extend((function.__kwdefaults__ or {}).values())

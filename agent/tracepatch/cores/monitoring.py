@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from itertools import islice
 from sys import _getframe
 from time import perf_counter, perf_counter_ns, sleep
 from types import CodeType, CoroutineType, FrameType, FunctionType
@@ -255,9 +256,16 @@ class MonitoringCore:
 
     def _count_heeded(self) -> None:
         heeded: tuple[list[int], bool] | None = None
-        while heeded != (list(self._aimed), self._rooted):
-            heeded = (list(self._aimed), self._rooted)
-            self._heed([code for code, _ in list(self._aimed.values())], heeded[1])
+        while heeded is None or heeded != (list(map(id, self._first_two())), self._rooted):
+            codes, anything = self._first_two(), self._rooted
+            heeded = (list(map(id, codes)), anything)
+            self._heed(codes, anything)
+
+    def _first_two(self) -> list[CodeType]:
+        """Return the code that is aimed at, two of it at most: of thousands `_heed` asks no more, for each of them."""
+        return [
+            code for code, _ in list(islice(self._aimed.values(), 2))
+        ]  # in one step: another thread may aim
 
     def _heed(self, codes: list[CodeType], anything: bool) -> None:
         """Have starts of this code told in Contexts that carry no recording; of all code where there are several."""
