@@ -41,6 +41,7 @@ def test_the_public_names() -> None:
         "TraceNode",
         "__version__",
         "asgi",
+        "job",
         "start",
         "stop",
         "trace",

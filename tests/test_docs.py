@@ -93,7 +93,7 @@ def chosen(kind: str) -> list[Block]:
 
 
 MASKS = [
-    (r"\s+WHY$|\s+sys\.monitoring needs .*$", ""),
+    (r"\s+WHY$|\s+sys\.monitoring needs .*$|\s+all of it is Python: .*$", ""),
     (r"\b\d+(\.\d+)?( ?)(ns|µs|us|ms|s)\b", "TIME"),
     (r"\b\d+m\d\ds\b|\b\d+h\d\dm\b", "TIME"),
     (r"\b\d+(\.\d+)? (B|KiB|MiB)\b", "SIZE"),

@@ -130,8 +130,8 @@ def test_what_a_failed_request_is(status: int | None, failed: bool, error: bool)
     response = Response()
     response.begins(status)
     if failed:
-        response.fails()
-    assert response.error is error
+        response.view_raised()
+    assert response.failed is error
 
 
 class Hostile(type):

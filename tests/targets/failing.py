@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import web
+from servers import serve
 
 import tracepatch
 
@@ -460,7 +461,7 @@ def main() -> None:
     listener.listen(128)
     app = APPLICATIONS[framework]()
     print(listener.getsockname()[1], flush=True)
-    web.serve(app, server, listener)
+    serve(app, server, listener)
 
 
 if __name__ == "__main__":

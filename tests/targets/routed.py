@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-import web
+from servers import serve
 
 import tracepatch
 
@@ -154,7 +154,7 @@ def main() -> None:
     listener.listen(128)
     app = APPLICATIONS[framework]()
     print(listener.getsockname()[1], flush=True)
-    web.serve(app, server, listener)
+    serve(app, server, listener)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import socket
 import sys
 from typing import Any
 
-import web
+from servers import serve
 
 import tracepatch
 
@@ -72,7 +72,7 @@ def main() -> None:
     if framework == "flask":  # FastAPI itself imports the API where it is installed
         assert (on == "on") == ("opentelemetry.context" in sys.modules)
     print(listener.getsockname()[1], flush=True)
-    web.serve(app, {"fastapi": "uvicorn", "flask": "waitress"}[framework], listener)
+    serve(app, {"fastapi": "uvicorn", "flask": "waitress"}[framework], listener)
 
 
 if __name__ == "__main__":
