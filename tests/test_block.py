@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -198,6 +199,37 @@ def test_a_block_around_several_and_its_child_tasks() -> None:
     assert trace.task["name"] == "outer"
     assert [branch.kind for branch in trace.branches] == ["root", "task", "task"]
     assert names(trace).count("step") == 2
+
+
+def test_a_block_that_ends_in_another_context_ends() -> None:
+    """As a dependency that is a generator, whose two halves run in different threads of a pool."""
+
+    def on_a_thread(function: Callable[[], object]) -> None:
+        thread = threading.Thread(target=function)
+        thread.start()
+        thread.join()
+
+    with bench() as b:
+        probe = b.arm("job:split")
+        block = tracepatch.job("split")
+        on_a_thread(block.__enter__)
+        assert probe.recording == 1
+        on_a_thread(lambda: block.__exit__(None, None, None))
+        assert probe.recording == 0
+        assert b.trace().status == "complete"
+
+
+def test_inside_a_block_of_trace_both_record() -> None:
+    with bench() as b:
+        b.arm("job:both")
+        with tracepatch.trace(cache=False) as outside:
+            step(1)
+            with tracepatch.job("both"):
+                step(2)
+            step(3)
+        trace = b.trace()
+    assert names(trace) == ["step", "inner"]
+    assert [node.name for node in outside.roots] == ["step", "step", "step"]
 
 
 def test_it_ends_with_an_exit_stack_too() -> None:

@@ -100,6 +100,8 @@ class Arrival(ABC):
     """What it is, in a sentence: `a request`."""
     open_names: ClassVar[bool] = False
     """It may have other names besides."""
+    displaces: ClassVar[bool] = False
+    """Where the one before it goes on after its root (see `Outcome.goes_on`), it ends when this one comes."""
     outermost: ClassVar[bool] = True
     """Where entries call each other, the first one is meant."""
 

@@ -45,7 +45,7 @@ class job:  # noqa: N801 - the name that users write
     exception that leaves the block makes the job a failed one. Whatever is given, nothing here raises.
     """
 
-    __slots__ = ("_nested", "_stay", "fields", "name")
+    __slots__ = ("_nested", "_others", "_stay", "fields", "name")
 
     def __init__(self, name: str, /, **fields: Any) -> None:
         self.name = name
@@ -83,15 +83,20 @@ class job:  # noqa: N801 - the name that users write
     def _enter(self, frame: FrameType) -> None:
         stay = self._stay
         if stay is None:
-            self._nested = 0
+            self._nested = self._others = 0
             self._stay = _begun(self, frame)
         elif stay.is_here():
             self._nested += 1  # the same object, inside itself
+        else:
+            self._others += 1  # another task's, that has the same object
 
     def _leave(self, frame: FrameType, *, failed: bool) -> None:
         stay = self._stay
-        if stay is None or not stay.is_here():
-            return  # another task's, that has the same object
+        if stay is None:
+            return
+        if self._others and not stay.is_here():
+            self._others -= 1
+            return
         if self._nested:
             self._nested -= 1
             return

@@ -56,6 +56,10 @@ class Entries:
         """Tell whether what enters here begins later."""
         return self._readers[id(code)].announces
 
+    def displaces(self, code: CodeType) -> bool:
+        """Tell whether what enters here ends what came before it on this thread, and has no root any more."""
+        return self._readers[id(code)].arrival.displaces
+
     def coming(self, code: CodeType, frame: FrameType) -> CoroutineType[Any, Any, Any] | list[Function]:
         """Return what this call announces: the coroutine of a task, or functions at which work enters."""
         reader = self._readers[id(code)]

@@ -40,6 +40,7 @@ class Request(Arrival):
     kind: ClassVar[str] = "http"
     known: ClassVar[tuple[str, ...]] = NAMES
     called: ClassVar[str] = "a request"
+    displaces: ClassVar[bool] = True
 
     def __init__(
         self, method: object, path: str, query: object, headers: object, client: object = None

@@ -57,7 +57,8 @@ class TaskStart(Arrival):
         return {**given, "name": self.name, "coroutine": self.coroutine, "arg": given}
 
     def matches(self, target: Target) -> bool:
-        return target.matches_name(self.name) or target.matches_name(without_locals(self.coroutine))
+        names = (self.name, self.coroutine, without_locals(self.coroutine))
+        return any(map(target.matches_name, names))
 
     def outcome(self) -> None:
         return None

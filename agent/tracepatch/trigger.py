@@ -130,7 +130,8 @@ class Trigger:
                     self._tracing.core.expect(coming, self.starts)
                 return False
             before = current.get()
-            if before is not None and before.returned_root is not None and not before.done:
+            unclosed = before is not None and before.returned_root is not None and not before.done
+            if before is not None and unclosed and self._entries.displaces(code):
                 before.finish()  # its server has not closed what it returned, and goes on with another request
             arrival = self._entries.arrival(code, frame)
             if arrival is None:

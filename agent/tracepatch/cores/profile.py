@@ -250,6 +250,7 @@ class ProfileCore:
 
     def _first_step(self) -> None:
         """A loop's handle begins to run while tasks are made that have not begun: it may step one of them."""
+        hooked = self._pause()
         try:
             frame = _getframe(1)
             handle = frame.f_locals.get("self")
@@ -261,10 +262,9 @@ class ProfileCore:
             if id(coroutine) not in self._coming:
                 return
             triggers = self._came(id(coroutine))
-            hook = gettrace()
-            first = getattr(coroutine, "cr_frame", None) if type(coroutine) is CoroutineType else None
-            if first is None or (hook is not None and hook is not self._call_hook):
-                return
+            first = coroutine.cr_frame if type(coroutine) is CoroutineType else None
+            if first is None or gettrace() is not None:
+                return  # a debugger or coverage has this thread
             begun = handle._context.run(self._begins_here, triggers, task, first)  # type: ignore[union-attr]
             if begun:
                 first.f_trace = self._event_hook
@@ -272,9 +272,11 @@ class ProfileCore:
                 self._handles[here()] = None
                 frame.f_trace = self._handle_hook
                 frame.f_trace_lines = False
-                self._put_on()
+                hooked = True
         except BaseException as error:  # noqa: BLE001 - contained
             take(error)
+        finally:
+            self._go_on(hooked)
 
     def _begins_here(self, triggers: list[Trigger], task: object, first: FrameType) -> bool:
         """Ask triggers in the Context of a task that is about to begin; return whether one records it."""
