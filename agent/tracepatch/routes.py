@@ -17,6 +17,8 @@ from .walk import instance_dict
 if TYPE_CHECKING:
     from .arrival import Outcome
 
+_REQUESTS = ("request", "_request", "request_websocket", "_websocket")
+
 
 def starlette(response: Outcome, arguments: Mapping[str, Any]) -> None:
     """A route, or a mount, handles the request: a mount is where those inside begin."""
@@ -45,9 +47,9 @@ def django(response: Outcome, arguments: Mapping[str, Any]) -> None:
 
 
 def flask(response: Outcome, arguments: Mapping[str, Any]) -> None:
-    """The request's own context ends."""
+    """The request's own context ends; Flask 3.2 and Quart 0.23 have one for it and the application."""
     given = instance_dict(arguments.get("self"))
-    request = given.get("request", given.get("request_websocket"))
+    request = next((given[name] for name in _REQUESTS if given.get(name) is not None), None)
     _chosen(response, instance_dict(instance_dict(request).get("url_rule")).get("rule"))
 
 
