@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -29,9 +30,16 @@ def served(
     env = dict(os.environ) if folder is None else {**os.environ, "PYTHONPATH": str(folder)}
     command = [sys.executable, str(TARGETS / "web.py"), framework, server, str(workers)]
     with process(command, env=env) as running:
-        port = int(running.line(30))
-        wait_for(lambda: ask(port, "/caught") == 200, 30, what=f"a server; it says {running.stderr[-2000:]}")
-        yield running, port
+        try:
+            port = int(running.line(30))
+            wait_for(lambda: ask(port, "/caught") == 200, 30, what="a server that answers")
+            yield running, port
+        except AssertionError:
+            sys.stderr.write(running.stderr[-5000:])
+            raise
+        finally:
+            with contextlib.suppress(ProcessLookupError):  # it has not come so far as to have a group
+                os.killpg(running.pid, signal.SIGKILL)
 
 
 def ask(port: int, path: str, method: str = "GET") -> int | None:

@@ -441,6 +441,7 @@ def imported() -> Any:
 
 def main() -> None:
     framework, server, *workers = sys.argv[1:]
+    os.setpgrp()  # whoever ends this process ends its workers, too
     sys.modules["web"] = sys.modules["__main__"]
     tracepatch.start(service=f"web-{os.getpid()}")
     listener = socket.socket()
