@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
 import pytest
 
-import framework_versions
 from ctl import environment
 from framework_versions import FRAMEWORKS, HERE, Framework
 from http_helpers import armed, ask, check_requests, functions, nodes, served, traced
@@ -23,15 +23,20 @@ APPLICATIONS = [(framework, name) for framework in FRAMEWORKS for name in framew
 
 
 @pytest.mark.parametrize(("framework", "name"), APPLICATIONS, ids=[name for _, name in APPLICATIONS])
-def test_newest(framework: Framework, name: str, env: dict[str, str]) -> None:
+def test_newest(
+    framework: Framework, name: str, env: dict[str, str], record_property: Callable[[str, object], None]
+) -> None:
     server, entry = framework.applications[name]
     for wanted in (framework.name, server):
         if importlib.util.find_spec(wanted) is None:
             assert not framework.first, f"{wanted} is not installed"
             pytest.skip(f"{wanted} is not installed: make frameworks")
-    installed = version(framework.name)
-    assert framework_versions.parts(installed) >= framework_versions.parts(framework.newest[HERE]), installed
     check_requests(name, server, entry, env)
+    installed = version(framework.name)
+    if installed != framework.newest[HERE]:
+        record_property(
+            "summary", f"{name} was tested with {installed}; the table has {framework.newest[HERE]}"
+        )
 
 
 @pytest.mark.parametrize("framework", ["starlette", "fastapi"])
