@@ -189,15 +189,18 @@ class Desk:
         pattern = field(message, "pattern", str)
         self._tracing.policy.check()
         most = max(1, min(field(message, "limit", int, MAX_SHOWN), 1000))
-        targets, found = self._resolve([pattern])
-        found = self._tracing.policy.narrowed(targets, found)
+        from .search import search
+
+        resolution, entries = search(pattern, lambda text: self._resolve([text]), self._tracing.policy)
         return {
             "type": "targets",
             "re": message["id"],
-            "matched": [function.to_wire() for function in found.functions[:most]],
-            "total": found.total,
-            "near": list(found.near),
-            "refused": [list(refusal) for refusal in found.refused[:MAX_SHOWN]],
+            "matched": [function.to_wire() for function in resolution.functions[:most]],
+            "total": resolution.total,
+            "near": list(resolution.near),
+            "refused": [list(refusal) for refusal in resolution.refused[:MAX_SHOWN]],
+            "entries": [entry.to_wire() for entry in entries[:most]],
+            "entries_total": len(entries),
         }
 
     def _stacks(self, _sender: bytes, message: Message) -> Message:

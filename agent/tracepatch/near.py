@@ -40,24 +40,24 @@ def misses(
         module, qualname = (_GLOB.sub("", text) for text in (target.module, without_locals(target.qualname)))
     found: list[str] = []
     if module in modules:
-        found += [f"{module}:{name}" for name in _close(qualname, names_of(module), until, breathe)]
+        found += [f"{module}:{name}" for name in close(qualname, names_of(module), until, breathe)]
     last = qualname.rpartition(".")[2]
     if len(found) < BEST and last:
         found += _same_name(last, module, modules, names_of, until, breathe)
     if len(found) < BEST and module not in modules:
-        for name in _close(module, modules, until, breathe):
-            close = _close(qualname, names_of(name), until, breathe) if qualname else []
-            found += [f"{name}:{item}" for item in close] or [f"{name}:*"]
+        for name in close(module, modules, until, breathe):
+            alike = close(qualname, names_of(name), until, breathe) if qualname else []
+            found += [f"{name}:{item}" for item in alike] or [f"{name}:*"]
     return list(dict.fromkeys(found))[:BEST]
 
 
-def _close(wanted: str, names: Iterable[str], until: int, breathe: Callable[[], None]) -> list[str]:
-    """Return the names most like `wanted`, whatever their case, best first."""
+def close(wanted: str, names: Iterable[str], until: int, breathe: Callable[[], None]) -> list[str]:
+    """Return the names most like `wanted`, whatever their case, best first, found until this thread has run for so long."""
     from difflib import SequenceMatcher
 
     matcher = SequenceMatcher(autojunk=False)
     matcher.set_seq2(wanted.casefold())
-    close: dict[str, float] = {}
+    alike: dict[str, float] = {}
     for name in names:
         breathe()
         matcher.set_seq1(name.casefold())
@@ -66,10 +66,10 @@ def _close(wanted: str, names: Iterable[str], until: int, breathe: Callable[[], 
             and matcher.quick_ratio() >= _CLOSE
             and matcher.ratio() >= _CLOSE
         ):
-            close[name] = matcher.ratio()
+            alike[name] = matcher.ratio()
         if thread_time_ns() > until:
             break
-    return sorted(close, key=lambda name: (-close[name], name))[:BEST]
+    return sorted(alike, key=lambda name: (-alike[name], name))[:BEST]
 
 
 def _same_name(

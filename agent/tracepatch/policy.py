@@ -187,6 +187,14 @@ class Policy:
             refused=[*resolution.refused, *refused],
         )
 
+    def allows(self, target: Target) -> bool:
+        """Tell whether a target that names no function may be armed."""
+        try:
+            self._check(target)
+        except Forbidden:
+            return False
+        return True
+
     def _why_not(self, function: Function, *, asks: bool = False) -> str | None:
         module = function.module
         if module in self.forbidden:

@@ -18,7 +18,7 @@ from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR
 from types import CodeType, FunctionType
 from typing import Any, Final
 
-from tracepatch_shared.targets import Target, is_glob, is_nameless
+from tracepatch_shared.targets import Target, is_glob, is_nameless, without_locals
 
 from . import frameworks, near, walk
 from .codes import GATEWAY
@@ -125,6 +125,22 @@ def resolve(
     if _NEEDS_HOLDERS and functions:
         search.find_holders(everywhere=modules is None)
     return Resolution(functions[:limit], len(functions), search.refused, search.near, search.waits)
+
+
+def everything(matches: Callable[[str], bool]) -> list[Function]:
+    """Return all functions that are loaded and whose `module:qualname` is meant, at most `MAX_FUNCTIONS`."""
+    search = _Search(dict(sys.modules), Slices().breathe)
+    for name in list(search.modules):
+        for code, module, qualname in search._walk(name).codes.values():
+            if (
+                module == name
+                and not is_nameless(qualname)
+                and matches(f"{module}:{without_locals(qualname)}")
+            ):
+                search._add(code, module, qualname)
+        if len(search.found) >= MAX_FUNCTIONS:
+            break
+    return list(search.found.values())
 
 
 def qualnames_of(module: str) -> dict[int, tuple[CodeType, str]]:

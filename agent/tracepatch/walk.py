@@ -54,6 +54,11 @@ def is_class(value: object) -> bool:
     return issubclass(type(value), type)
 
 
+def is_instance(kind: type) -> bool:
+    """Tell whether objects of a type may hold anything: it is none of the plain built-in ones."""
+    return id(kind) not in _PLAIN
+
+
 def is_compiled(value: object) -> bool:
     """Tell whether `value` is a function in C, Cython or the like."""
     name = type_name(value)

@@ -34,7 +34,6 @@ from tracepatch_shared.limits import (
     Limits,
 )
 from tracepatch_shared.messages import UNKNOWN_REQUEST, Message, field
-from tracepatch_shared.targets import parse_targets
 
 from .collection import Collection
 from .connection import Line, ask
@@ -45,13 +44,16 @@ from .reports import (
     Agent,
     Counters,
     Ended,
+    Entry,
     Function,
     agent_from_wire,
     counters_from_wire,
     each,
     ended_from_wire,
+    entry_from_wire,
     function_from_wire,
     is_id,
+    pairs,
     texts,
 )
 from .request import Scope, checked_count, checked_ttl, probe
@@ -81,6 +83,11 @@ class AgentTargets:
     matched: tuple[Function, ...]
     total: int
     near: tuple[str, ...]
+    refused: tuple[tuple[str, str], ...] = ()
+    """What it names as well and cannot be traced, and why."""
+    entries: tuple[Entry, ...] = ()
+    """Routes, jobs, running tasks and threads."""
+    entries_total: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,8 +160,10 @@ class Client(Reach):
         return self._each({"type": "status"}, _status)
 
     def targets(self, pattern: str, *, limit: int = 50) -> list[AgentTargets]:
-        """Return what a target would match, at most `limit` functions of each agent; nothing is armed."""
-        parse_targets([pattern])
+        """Return what a target would match, or what has a word in its name, at most `limit` of each agent; nothing is armed.
+
+        A word is looked for in functions, routes, running tasks and threads; one without `*` in any part of them.
+        """
 
         def answer(agent: Agent, message: Message) -> AgentTargets:
             return AgentTargets(
@@ -162,6 +171,9 @@ class Client(Reach):
                 matched=each(message, "matched", function_from_wire),
                 total=field(message, "total", int, 0),
                 near=texts(message, "near"),
+                refused=pairs(message, "refused"),
+                entries=each(message, "entries", entry_from_wire),
+                entries_total=field(message, "entries_total", int, 0),
             )
 
         return self._each({"type": "targets", "pattern": pattern, "limit": limit}, answer)

@@ -80,6 +80,18 @@ class Function:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Entry:
+    """Something to arm that is no function: a `route`, `job`, `task` or `thread`."""
+
+    kind: str
+    target: str
+    what: str
+    """The function that serves it, or its coroutine."""
+    count: int
+    """How many of it run now."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Nearest:
     """The candidate that came nearest to being kept, by the first threshold of the condition."""
 
@@ -225,6 +237,17 @@ def function_from_wire(wire: object) -> Function:
         file=field(entry, "file", str, "") or "",
         line=field(entry, "line", int, 0) or 0,
         kind=field(entry, "kind", str, "function"),
+    )
+
+
+def entry_from_wire(wire: object) -> Entry:
+    """Return one thing to arm that is no function."""
+    entry = _map(wire, "entry")
+    return Entry(
+        kind=field(entry, "kind", str),
+        target=field(entry, "target", str),
+        what=field(entry, "what", str, ""),
+        count=field(entry, "count", int, 0),
     )
 
 

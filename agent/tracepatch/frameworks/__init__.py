@@ -1,20 +1,22 @@
 """Where work enters an application: one module for each framework, found by being in this folder.
 
 A module says `ENTRIES`, functions as `module:qualname` that are called once for a unit of work, and one function that is
-named after what enters there (`request`, `job`, a thread's `run`), which reads it from the arguments of such a call (name -> value), returns
-None where it is none (a lifespan), and runs nothing. Where work is only announced by the call, and begins later, it is
-called `coming` and returns the coroutine of a task, or `jobs` and returns functions, each with what reads a job from its calls. It imports nothing of the framework: an entry is looked for when its
-module is loaded. Removing a module removes the framework.
+named after what enters there (`request`, `job`, a thread's `run`), which reads it from the arguments of such a call
+(name -> value), returns None where it is none (a lifespan), and runs nothing. Where work is only announced by the call,
+and begins later, it is called `coming` and returns the coroutine of a task, or `jobs` and returns functions, each with
+what reads a job from its calls. A module imports nothing of the framework: an entry is looked for when its module is
+loaded. Removing a module removes the framework.
 
-Optional are `TELLS`, what calls of which functions tell of the outcome ((module, name) -> `response.Tell`), and `holders`,
-which yields function objects of an entry that no module shows: on 3.10 and 3.11 each has to be found.
+Optional are `TELLS`, what calls of which functions tell of the outcome ((module, name) -> `response.Tell`), `holders`,
+which yields function objects of an entry that no module shows (on 3.10 and 3.11 each has to be found), and `routes`, what
+the framework's routing tables hold (see `..routing`).
 
 Concurrency: `entries` and `targets` are read by the agent thread; readers run on application threads inside callbacks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from importlib import import_module
 from pkgutil import iter_modules
@@ -27,6 +29,7 @@ from ..arrival import Arrival
 from ..jobs import Job
 from ..request import Request
 from ..response import BY_MODULE
+from ..routing import Instances, Route
 from ..runs import ThreadRun
 from ..starts import TaskStart
 
@@ -46,8 +49,8 @@ class Reader(NamedTuple):
 _KINDS: dict[str, type[Arrival]] = {
     "request": Request, "job": Job, "jobs": Job, "coming": TaskStart, "run": ThreadRun,
 }  # fmt: skip
-_ANNOUNCE = ("coming", "jobs")
 """Name of the function that reads it in a framework's module -> the kind."""
+_ANNOUNCE = ("coming", "jobs")
 
 
 @lru_cache(maxsize=1)
@@ -67,6 +70,13 @@ def _all() -> dict[str, Reader]:
 def entries(kind: str = "http") -> dict[str, Reader]:
     """Return `module:qualname` -> reader of the entries of all frameworks that are known, of one kind of work."""
     return {entry: reader for entry, reader in _all().items() if reader.arrival.kind == kind}
+
+
+@lru_cache(maxsize=1)
+def listings() -> tuple[Callable[[Instances], Iterator[Route]], ...]:
+    """Return what lists the routes of each framework that can."""
+    modules = [import_module(item.name) for item in iter_modules(__path__, __name__ + ".")]
+    return tuple(module.routes for module in modules if hasattr(module, "routes"))
 
 
 @lru_cache

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from ..objects import class_dict, mro_of
 from ..request import Request, decoded
+from ..routing import MAX_DEPTH, Instances, Route, fields, items, unmounted
 from ..walk import instance_dict
 
 ENTRIES = ("aiohttp.web_protocol:RequestHandler._handle_request",)
@@ -33,3 +34,27 @@ def _field(message: object, name: str) -> object:
 
 
 _DESCRIPTORS = ("getset_descriptor", "member_descriptor")
+
+
+def routes(instances: Instances) -> Iterator[Route]:
+    """Yield the resources of routers; sub-applications' have their prefix already."""
+    yield from unmounted(instances("aiohttp.web_app:Application"), _routes)
+
+
+def _routes(application: object, mounted: set[int], depth: int = 0) -> list[Route]:
+    found: list[Route] = []
+    for resource in items(fields(fields(application).get("_router")).get("_resources")):
+        known = fields(resource)
+        inside = known.get("_app")
+        if inside is not None:
+            mounted.add(id(inside))
+            found += _routes(inside, mounted, depth + 1) if depth < MAX_DEPTH else []
+            continue
+        path = known.get("_path") or known.get("_formatter") or f"{known.get('_prefix', '')}/*"
+        served = known.get("_routes")
+        for route in list(served.values()) if type(served) is dict else items(served):
+            one = fields(route)
+            method = one.get("_method")
+            named = (method,) if type(method) is str and method != "*" else ()
+            found.append(Route(named, path, one.get("_handler")))
+    return found

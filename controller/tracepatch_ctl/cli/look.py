@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,6 +20,10 @@ from .forms import function_form, probe_form, stack_forms
 from .options import agent_options, json_option
 from .output import Output
 from .reach import complain, reach
+from .typed import quoted
+
+if TYPE_CHECKING:
+    from ..reports import Function
 
 
 @click.command()
@@ -101,36 +105,65 @@ def agents(agents: dict[str, Any], as_json: bool) -> int:
 @agent_options
 @json_option
 def targets(pattern: str, limit: int, agents: dict[str, Any], as_json: bool) -> int:
-    """List the functions that PATTERN matches, as 'app.*:*.check*'."""
+    """List what can be armed and PATTERN names.
+
+    PATTERN is a target with globs, as 'app.*:*.check*', http:'POST /items*' or task:'worker*'; or a word that is looked
+    for in the names of functions, routes, running tasks and threads.
+    """
     out = Output(as_json=as_json)
     with reach(agents) as client:
         answers = client.targets(pattern, limit=limit)
-        # Workers of one service say the same: a function is shown once, with how many processes have it.
-        found: dict[Any, int] = {}
+        # Workers of one service say the same: what they name is shown once, with how many processes have it.
+        functions: dict[Function, int] = {}
+        entries: dict[tuple[str, str, str], list[int]] = {}
         total = 0
         near: dict[str, None] = {}
+        refused: dict[tuple[str, str], None] = {}
         for answer in answers:
-            total = max(total, answer.total)
+            total = max(total, answer.total + answer.entries_total)
             near.update(dict.fromkeys(answer.near))
+            refused.update(dict.fromkeys(answer.refused))
             for function in answer.matched:
-                found[function] = found.get(function, 0) + 1
+                functions[function] = functions.get(function, 0) + 1
+            for entry in answer.entries:
+                entries.setdefault((entry.kind, entry.target, entry.what), []).append(entry.count)
         if as_json:
-            for function, processes in found.items():
-                out.object({"type": "target", **function_form(function), "agents": processes})
-            if not found:
+            for (kind, target, what), counts in entries.items():
+                form = {
+                    "target": target,
+                    "kind": kind,
+                    "what": what,
+                    "count": sum(counts),
+                    "agents": len(counts),
+                }
+                out.object({"type": "target", **form})
+            for function, processes in functions.items():
+                name = f"{function.module}:{function.function}"
+                out.object({"type": "target", "target": name, **function_form(function), "agents": processes})
+            if not functions and not entries:
                 out.object({"type": "near", "pattern": pattern, "near": list(near)})
         else:
             rows = [
-                (f"{one.module}:{one.function}", f"{one.file}:{one.line}", one.kind, str(processes))
-                for one, processes in found.items()
+                (
+                    quoted(target),
+                    what,
+                    f"{sum(counts)} {kind}s" if sum(counts) > 1 else kind,
+                    str(len(counts)),
+                )
+                for (kind, target, what), counts in entries.items()
+            ] + [
+                (quoted(f"{one.module}:{one.function}"), f"{one.file}:{one.line}", one.kind, str(processes))
+                for one, processes in functions.items()
             ]
             if rows:
                 for line in table(("target", "place", "kind", "processes"), rows):
                     out.line(escape(line))
             if total > len(rows):
                 out.say(f"{total - len(rows)} more match: a narrower pattern or --limit shows them")
-        if answers and not found:
-            names = f"; similar names: {', '.join(list(near)[:8])}" if near else ""
+            for name, why in refused:
+                out.say(f"{name} cannot be traced: {why}")
+        if answers and not functions and not entries:
+            names = f"; similar names: {', '.join(map(quoted, list(near)[:8]))}" if near else ""
             out.say(f"nothing that is loaded in {many(len(answers), 'process')} matches {pattern}{names}")
         return complain(out, client, answered=bool(answers))
 
