@@ -34,6 +34,7 @@ async def awaited(number: int) -> int:
 def nobody_waits_afterwards() -> Iterator[None]:
     yield
     assert block.waiting == []
+    assert block.heeded == []
 
 
 def test_it_does_nothing_while_nobody_waits() -> None:

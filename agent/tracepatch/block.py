@@ -35,7 +35,31 @@ class Stay(Protocol):
 Begin = Callable[["job", FrameType], "Stay | None"]
 
 waiting: list[Begin] = []
-"""Asked whenever a block begins; each may begin to record it."""
+"""Asked whenever a block begins; each may begin to record it. Replaced as a whole."""
+heeded: list[None] = []
+"""Empty where nobody waits and no block is recorded: all that a block looks at then. Only appended to and popped."""
+
+
+def wait(begin: Begin) -> None:
+    """Have blocks asked about from now on (agent thread)."""
+    global waiting
+    waiting = [*waiting, begin]
+    heeded.append(None)
+
+
+def wait_no_more(begin: Begin) -> None:
+    """Undo `wait`; idempotent (agent thread)."""
+    global waiting
+    if begin in waiting:
+        waiting = [other for other in waiting if other != begin]
+        heeded.pop()
+
+
+def after_fork_in_child() -> None:
+    """Forget who waits: the child begins dormant."""
+    global waiting
+    waiting = []
+    heeded.clear()
 
 
 class job:  # noqa: N801 - the name that users write
@@ -45,33 +69,34 @@ class job:  # noqa: N801 - the name that users write
     exception that leaves the block makes the job a failed one. Whatever is given, nothing here raises.
     """
 
-    __slots__ = ("_nested", "_others", "_stay", "fields", "name")
+    __slots__ = ("_held", "_nested", "_others", "fields", "name")
+    _held: _Held
+    """Missing as long as the block is not recorded: to set it would cost every block."""
 
     def __init__(self, name: str, /, **fields: Any) -> None:
         self.name = name
         self.fields = fields
-        self._stay: Stay | None = None
 
     def __enter__(self) -> job:
-        if waiting or self._stay is not None:
+        if heeded:
             self._enter(sys._getframe(1))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._stay is not None:
+        if heeded:
             self._leave(_host(sys._getframe(1)), failed=error is not None)
 
     async def __aenter__(self) -> job:
-        if waiting or self._stay is not None:
+        if heeded:
             self._enter(sys._getframe(1))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._stay is not None:
+        if heeded:
             self._leave(_host(sys._getframe(1)), failed=error is not None)
 
     def __call__(self, function: FunctionT) -> FunctionT:
@@ -81,30 +106,46 @@ class job:  # noqa: N801 - the name that users write
         return wrapped(function, self._call)
 
     def _enter(self, frame: FrameType) -> None:
-        stay = self._stay
-        if stay is None:
-            self._nested = self._others = 0
-            self._stay = _begun(self, frame)
-        elif stay.is_here():
+        held = getattr(self, "_held", None)
+        if held is None:
+            stay = _begun(self, frame)
+            if stay is not None:
+                self._nested = self._others = 0
+                self._held = _Held(stay)
+        elif held.stay.is_here():
             self._nested += 1  # the same object, inside itself
         else:
             self._others += 1  # another task's, that has the same object
 
     def _leave(self, frame: FrameType, *, failed: bool) -> None:
-        stay = self._stay
-        if stay is None:
+        held = getattr(self, "_held", None)
+        if held is None:
             return
-        if self._others and not stay.is_here():
+        if self._others and not held.stay.is_here():
             self._others -= 1
             return
         if self._nested:
             self._nested -= 1
             return
-        self._stay = None
-        stay.end(frame, failed=failed)
+        del self._held
+        held.stay.end(frame, failed=failed)
 
     def _call(self, frame: FrameType) -> _Call:
         return _Call(job(self.name, **self.fields), frame)
+
+
+class _Held:
+    """The recording of a block, for as long as the block has it."""
+
+    __slots__ = ("stay",)
+
+    def __init__(self, stay: Stay) -> None:
+        self.stay = stay
+        heeded.append(None)
+
+    def __del__(self) -> None:
+        if heeded:  # not after a fork
+            heeded.pop()
 
 
 class _Call:

@@ -354,9 +354,7 @@ class Tracing:
 
     def after_fork_in_child(self) -> None:
         """Forget everything: the child begins dormant."""
-        for trigger in self._triggers.values():
-            trigger.off = True
-            block.waiting = []
+        block.after_fork_in_child()
         self._triggers.clear()
         self.recordings.clear()
         self._acquired = False

@@ -69,7 +69,7 @@ class Trigger:
         `breathe` is called in between, on the agent thread: each may take 0.2 ms on 3.10 and 3.11.
         """
         if self._entries.waits_for("job") and self.enters not in block.waiting:
-            block.waiting = [*block.waiting, self.enters]
+            block.wait(self.enters)
         for function in functions:
             if breathe is not None:
                 breathe()
@@ -86,7 +86,7 @@ class Trigger:
     def unaim(self) -> None:
         """Remove the trigger from all functions; whoever is in it just now begins nothing any more."""
         self.off = True
-        block.waiting = [begin for begin in block.waiting if begin != self.enters]
+        block.wait_no_more(self.enters)
         for function in self.functions:
             self._tracing.core.unaim(function, self)
         self._tracing.core.expect_none(self.starts)
