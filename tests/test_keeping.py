@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from targets import kept
+from tracepatch.containment import report
 from tracepatch.keeping import POSTPONED_BYTES, UNDECIDED
 from tracepatch.recording import Recording, current
 from tracepatch.response import Response
@@ -108,6 +109,17 @@ def test_an_exception_is_found_deep_down_and_in_branches_and_by_its_base_classes
         for what in ("none", "task", "thread"):
             asyncio.run(kept.branches(what))
         assert [root.args.get("what", "deep") for root in roots(made)] == ["deep", "task", "thread"]
+
+
+def test_an_exception_of_a_class_without_a_module_is_told_by_its_name() -> None:
+    made_by: dict[str, Any] = {}
+    exec("Nameless = type('Nameless', (ValueError,), {})", made_by)  # in no module: there is no __name__
+    with bench() as made:
+        made.arm("targets.kept:refuse_with", count=2, keep='raised("?:Nameless") or raised("ValueError")')
+        with pytest.raises(ValueError, match="no"):
+            kept.refuse_with(made_by["Nameless"]("no"))
+        assert made.trace().roots[0].raised == {"type": "?.Nameless", "message": "no"}
+    assert report() is None
 
 
 def test_waiting_and_running_are_told_apart() -> None:

@@ -32,7 +32,9 @@ getattribute = object.__getattribute__
 mro_of: Callable[[type], tuple[type, ...]] = type.__dict__["__mro__"].__get__
 class_dict: Callable[[type], Any] = type.__dict__["__dict__"].__get__
 qualname_of: Callable[[type], Any] = type.__dict__["__qualname__"].__get__
-class_module: Callable[[type], Any] = type.__dict__["__module__"].__get__
+_module_of: Callable[[type], Any] = type.__dict__["__module__"].__get__
+_flags_of: Callable[[type], int] = type.__dict__["__flags__"].__get__
+_IS_HEAP_TYPE = 1 << 9
 _function_name = types.FunctionType.__dict__["__qualname__"].__get__
 _function_module = types.FunctionType.__dict__["__module__"].__get__
 _builtin_name = types.BuiltinFunctionType.__dict__["__name__"].__get__
@@ -106,6 +108,13 @@ def plan_of(value: Any) -> Plan:
             ordinary.clear()
         plan = _plans[id(cls)] = Plan(cls)
     return plan
+
+
+def class_module(cls: type) -> Any:
+    """Return the module that a class names; None where it was made in none, as by `exec` in a bare namespace."""
+    if _flags_of(cls) & _IS_HEAP_TYPE and "__module__" not in class_dict(cls):
+        return None
+    return _module_of(cls)
 
 
 def type_name(cls: type) -> str:

@@ -21,6 +21,10 @@ def refuse() -> None:
     raise ValueError("no")
 
 
+def refuse_with(error: Exception) -> None:
+    raise error
+
+
 def work(what: str, seconds: float = 0.0) -> str:
     if seconds:
         time.sleep(seconds)
