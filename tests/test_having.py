@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
+import json
 import re
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ctl import COMMAND, environment
+from processes import TARGETS, process, wait_for
 from targets import having
 from tracepatch_shared.errors import ConditionError, MessageError, NotTraceable, Refused, UsageError
 from tracepatch_shared.having import parse_having
@@ -244,3 +249,45 @@ def test_names_that_look_alike_are_told() -> None:
         (told,) = probe.keep.calls.to_wire()
     assert told["matched_total"] == 0
     assert told["near"] == [LOAD]
+
+
+@pytest.mark.parametrize(("framework", "server"), [("fastapi", "uvicorn"), ("flask", "waitress")])
+def test_requests_of_a_live_server(framework: str, server: str, runtime_dir: Path, tmp_path: Path) -> None:
+    """What tells the two wanted ones from the others is an argument of a function below the view."""
+    env = environment(XDG_STATE_HOME=str(tmp_path))
+    with process([sys.executable, str(TARGETS / "web.py"), framework, server]) as app:
+        port = int(app.line(30))
+
+        def ask(path: str) -> int | None:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+            try:
+                connection.request("GET", path)
+                response = connection.getresponse()
+                response.read()
+                return response.status
+            except ConnectionError:
+                return None
+            finally:
+                connection.close()
+
+        wait_for(lambda: ask("/caught") == 200, 30, what="a server")
+        words = ["arm", "http:*", "--having", "__main__:inner(startswith(number, 'wanted'))", "-n", "2"]
+        command = [*COMMAND, *words, "--pid", str(app.pid), "--json", "--ttl", "30s", "--concurrent", "16"]
+        with process([*command, "--budget", "25%"], env=env) as arm:
+            wait_for(
+                lambda: any('"armed"' in line for line in arm.lines) or arm.child.poll() is not None,
+                what="armed",
+            )
+            paths = [
+                f"/items/{number}" if number % 20 else f"/items/wanted{number}" for number in range(1, 61)
+            ]
+            with ThreadPoolExecutor(8) as pool:
+                list(pool.map(ask, paths))
+            assert arm.wait(40) == 0, arm.stderr
+            came = [json.loads(line) for line in arm.lines]
+    found = [one["task"]["path"] for one in came if one["type"] == "trace"]
+    assert len(found) == 2
+    assert all(path.startswith("/items/wanted") for path in found)
+    assert came[0]["having"][0]["matched_total"] == 1
+    assert came[-1]["having_missed"] >= 10
+    assert came[-1]["clean"] is True
