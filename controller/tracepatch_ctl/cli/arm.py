@@ -24,6 +24,8 @@ from .options import (
 )
 from .output import Output
 from .reach import complain, reach
+from .saving import armed_from, keep, taken_apart
+from .typed import quoted
 
 EXAMPLES = """\b
   tracepatch-ctl arm app.cart:Cart.checkout              the next call of a method, wherever it is served
@@ -35,6 +37,9 @@ EXAMPLES = """\b
 
 class ArmCommand(click.Command):
     """A command whose help begins with examples: they are what is looked for at three in the morning."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, taken_apart(self, ctx, args))
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for line in EXAMPLES.splitlines()[1:]:
@@ -99,6 +104,9 @@ class ArmCommand(click.Command):
 @click.option("--live", is_flag=True, help="Show each tree while it grows.")
 @click.option("--detach", is_flag=True, help="Arm and leave; `collect` brings the traces. Needs --ttl.")
 @click.option("--force", is_flag=True, help="Arm also where a target matches more than 50 functions.")
+@click.option(
+    "--save-as", metavar="NAME", help="Keep targets and options as a file that `arm @NAME` arms again."
+)
 @click.option("--tag", metavar="NAME", help="A name for the traces in the store; tagged ones are not pruned.")
 @output_option
 @save_option
@@ -122,6 +130,7 @@ def arm(
     detach: bool,
     force: bool,
     tag: str | None,
+    save_as: str | None,
     path: str | None,
     no_save: bool,
     as_json: bool,
@@ -132,7 +141,7 @@ def arm(
 
     A TARGET is a function (app.views:Cart.checkout, with globs: 'app.*:*.check*'), a place (app/views.py:120) or a
     dotted name; a request (http:'POST /checkout*'); or a job, task or thread by its name (job:send_email). Several are
-    alternatives. Their call trees are shown as they end; Ctrl-C disarms and still shows what came. Every limit has a
+    alternatives. @NAME is what was saved with --save-as; options given here win. Their call trees are shown as they end; Ctrl-C disarms and still shows what came. Every limit has a
     ceiling that the process's owner sets.
 
     Traces are kept (`tracepatch-ctl traces`) until `rm` or `prune` removes them: nothing is removed on its own.
@@ -158,6 +167,9 @@ def arm(
         limits["max_duration_s"] = float(limits["max_duration_s"])
     mode = (capture or {}).pop("mode", "safe")
     out = Output(as_json=as_json)
+    saved = armed_from(targets)
+    if saved is not None:
+        out.say(f"@{saved.name} ({saved.path}): arm {' '.join(map(quoted, saved.words()))}")
     with ExitStack() as stack:
         try:
             keeper = stack.enter_context(
@@ -187,11 +199,15 @@ def arm(
                 )
             )
         except TracepatchError as error:
+            if save_as and not isinstance(error, UsageError):  # nobody is there now: it is meant all the same
+                keep(out, save_as, targets)
             if as_json and not isinstance(error, UsageError):
                 out.error(error)
                 out.object(nothing_form(error.code, str(error), count, error.exit_code))
                 return error.exit_code
             raise
+        if save_as:
+            keep(out, save_as, targets)
         traces = Traces(out, keeper, files)
         return Watch(out, traces, targets, interruption).run(session)
 
