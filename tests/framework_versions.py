@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -60,9 +61,10 @@ class Framework:
         """Install a version where nothing else is, unless it was, and return the folder."""
         folder = self.folder(version)
         stamp = folder.parent / "installed"
-        wanted = "\n".join(self.requirements(version))
+        wanted = "\n".join([*self.requirements(version), *self.pure])
         if not stamp.exists() or stamp.read_text() != wanted:
-            folder.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
             pip(
                 "install",
                 "--quiet",
@@ -199,7 +201,10 @@ FRAMEWORKS = (
         floor="3.0.0",
         oldest=_of_all("3.1.1", py310="3.0.0", py313="4.0.0", py314="4.0.0"),
         newest=_of_all("4.4.0"),
-        pure={"FALCON_DISABLE_CYTHON": "1"},
+        pure={
+            "FALCON_DISABLE_CYTHON": "1",
+            "PIP_NO_BINARY": "falcon",
+        },  # in a compiled one nothing can be traced
     ),
     Framework(
         name="bottle",

@@ -1,4 +1,4 @@
-"""Falcon, by WSGI and by ASGI; a wheel of it that was compiled cannot be traced, and is refused by name."""
+"""Falcon, by WSGI and by ASGI; in a wheel of it that was compiled nothing can be traced."""
 
 from __future__ import annotations
 
