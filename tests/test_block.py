@@ -170,7 +170,10 @@ def test_tasks_that_share_one_object() -> None:
 
     async def one(number: int) -> None:
         async with shared:
-            await asyncio.sleep(0)
+            for _ in range(
+                1 if number else 5
+            ):  # the others leave while the first one, which is recorded, is inside
+                await asyncio.sleep(0)
             with shared:
                 await awaited(number)
             await awaited(number)

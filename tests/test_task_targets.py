@@ -113,6 +113,19 @@ def test_what_is_only_awaited_is_no_task() -> None:
     assert trace.roots[0].args == {"number": 2}
 
 
+def test_a_task_is_judged_once() -> None:
+    async def main() -> None:
+        await asyncio.create_task(worker(1), name="other")
+        await asyncio.create_task(
+            other(2), name="outer-1"
+        )  # in it `worker` begins, of which a task was made before
+
+    with bench() as b:
+        probe = b.arm("task:outer-*", where="number == 99")
+        assert run(b, main) == []
+        assert (probe.seen, probe.where_false) == (1, 1)
+
+
 def test_a_condition_on_the_coroutines_arguments() -> None:
     with bench() as b:
         probe = b.arm("task:worker-*", count=9, where="number == 3 and name == 'worker-3'")

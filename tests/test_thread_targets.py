@@ -90,6 +90,20 @@ def test_an_exception_is_an_error_although_the_thread_returns(quiet: None) -> No
     assert (trace.task["failed"], names(trace)[:2]) == (True, ["fail", "step"])
 
 
+def test_the_failure_of_a_thread_that_it_starts_is_not_its_own(quiet: None) -> None:
+    def parent() -> None:
+        ran(threading.Thread(target=fail, args=(1,)))
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(fail, 2).exception() is not None
+
+    with bench() as b:
+        b.arm("thread:parent", threads=True)
+        ran(threading.Thread(target=parent, name="parent"))
+        trace = b.trace()
+    assert names(trace).count("fail") == 2
+    assert trace.task["failed"] is False
+
+
 def test_the_next_work_of_a_pool() -> None:
     with ThreadPoolExecutor(1, thread_name_prefix="pool") as pool:
         pool.submit(step, 0).result()  # its thread runs when it is armed
