@@ -25,7 +25,7 @@ KNOWN = {
     "http": {"aiohttp", "django", "fastapi", "flask", "starlette", "tornado"},
     "job": {"arq", "celery", "dramatiq", "huey", "rq"},
     "task": {"asyncio", "trio"},
-    "thread": {"concurrent", "threading"},
+    "thread": {"anyio", "concurrent", "threading"},
 }
 
 
@@ -64,7 +64,7 @@ NAMES = (
 )  # fmt: skip
 ARGUMENTS = (
     "self", "request", "scope", "environ", "env", "uuid", "args", "kwargs", "name", "task", "message", "timestamp", "signal",
-    "req", "thread", "coro", "coro_or_future",
+    "req", "thread", "coro", "coro_or_future", "func",
 )  # fmt: skip
 FOREIGN = (
     Hostile(),

@@ -149,6 +149,26 @@ def test_work_with_a_context_of_its_own() -> None:
     assert {trace.task["function"].rpartition(".")[2] for trace in traces} == {"work"}
 
 
+def test_work_on_a_worker_thread_of_anyio() -> None:
+    anyio = pytest.importorskip("anyio")
+
+    async def main() -> None:
+        step(0)
+        assert await anyio.to_thread.run_sync(work, 1) == 2
+        work(2)  # the same function, on no thread of that name
+        with pytest.raises(ValueError):
+            await anyio.to_thread.run_sync(partial(fail, 3))
+        await anyio.to_thread.run_sync(work, 4)
+
+    with bench() as b:
+        probe = b.arm("thread:AnyIO*", count=2)
+        anyio.run(main)
+        traces = b.traces()
+        assert probe.seen == 3
+    assert [names(trace) for trace in traces] == [["work", "step"], ["fail", "step"]]
+    assert [trace.roots[0].state for trace in traces] == ["returned", "raised"]
+
+
 def test_threads_that_run_already_are_said() -> None:
     going = threading.Event()
     threads = [threading.Thread(target=going.wait, name=f"waiter-{number}") for number in range(2)]

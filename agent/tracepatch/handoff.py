@@ -92,10 +92,14 @@ def thread_name(beginning: Any = None) -> str:
     """Return the name of the calling thread, which `beginning` may be already; empty when it is not known."""
     name = instance_dict(beginning).get("_name")
     if type(name) is not str:
-        active = type_of("threading", "_active")
-        thread = (active.get(here()) or active.get(get_ident())) if type(active) is dict else None
-        name = instance_dict(thread).get("_name")
+        name = instance_dict(current_thread()).get("_name")
     return name if type(name) is str else ""
+
+
+def current_thread() -> object:
+    """Return the object that `threading` has for the calling thread; None when it knows none."""
+    active = type_of("threading", "_active")
+    return (active.get(here()) or active.get(get_ident())) if type(active) is dict else None
 
 
 def loop_runs() -> bool:

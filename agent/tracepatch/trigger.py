@@ -13,6 +13,7 @@ from types import CodeType, FrameType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from tracepatch_shared import limits
+from tracepatch_shared.errors import TracepatchError
 from tracepatch_shared.targets import Target
 from tracepatch_shared.traceparent import Traceparent
 
@@ -41,6 +42,10 @@ if TYPE_CHECKING:
 
 Begin = Callable[[Recording, CodeType, FrameType], bool]
 """Begins a recording; returns whether that could be."""
+
+
+MAX_ANNOUNCED = 500
+"""Functions that one trigger is set on because calls announced them."""
 
 
 class Trigger:
@@ -125,7 +130,7 @@ class Trigger:
             if self._entries.announces(code):
                 coming = self._entries.coming(code, frame)
                 if isinstance(coming, list):
-                    self.aim(coming)
+                    self._aim_at_announced(coming)
                 else:
                     self._tracing.core.expect(coming, self.starts)
                 return False
@@ -140,6 +145,15 @@ class Trigger:
                 probe.unmatched += 1
                 return False
         return self._takes(arrival, code, frame, self._tracing.core.begin)
+
+    def _aim_at_announced(self, functions: list[Function]) -> None:
+        """Aim at functions at which work enters later; one with bytecode that cannot be changed is left (3.10, 3.11)."""
+        for function in functions:
+            if len(self.functions) < MAX_ANNOUNCED:
+                try:
+                    self.aim([function])
+                except TracepatchError:
+                    continue
 
     def starts(self, code: CodeType, frame: FrameType) -> bool:
         """A coroutine begins of which tasks are made: record it if it is a task's first, and meant."""

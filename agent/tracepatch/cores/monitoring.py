@@ -59,6 +59,8 @@ UNFILTERED = (
     "all of it is Python: tasks beside a traced one pay about four times as much as with its compiled part"
 )
 
+_MAX_AIMED = 5_000
+"""Codes that are aimed at, of coroutines that tasks are made of: an application may generate ever more."""
 _SAMPLE_S = 0.005
 """How long `rate` counts events."""
 
@@ -233,6 +235,8 @@ class MonitoringCore:
 
     def expect(self, coroutine: CoroutineType[Any, Any, Any], trigger: Trigger) -> None:
         code = coroutine.cr_code
+        if id(code) not in self._aimed and len(self._aimed) >= _MAX_AIMED:
+            return
         known = self._aimed.setdefault(id(code), (code, []))
         if trigger not in known[1]:
             known[1].append(trigger)

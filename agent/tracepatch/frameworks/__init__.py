@@ -3,8 +3,9 @@
 A module says `ENTRIES`, functions as `module:qualname` that are called once for a unit of work, and one function that is
 named after what enters there (`request`, `job`, a thread's `run`), which reads it from the arguments of such a call
 (name -> value), returns None where it is none (a lifespan), and runs nothing. Where work is only announced by the call,
-and begins later, it is called `coming` and returns the coroutine of a task, or `jobs` and returns functions, each with
-what reads a job from its calls. A module imports nothing of the framework: an entry is looked for when its module is
+and begins later, it is called `coming` and returns the coroutine of a task, or `jobs` or `runs` and returns functions, each with
+what
+reads that from its calls. A module imports nothing of the framework: an entry is looked for when its module is
 loaded. Removing a module removes the framework.
 
 Optional are `TELLS`, what calls of which functions tell of the outcome ((module, name) -> `response.Tell`), `holders`,
@@ -47,10 +48,10 @@ class Reader(NamedTuple):
 
 
 _KINDS: dict[str, type[Arrival]] = {
-    "request": Request, "job": Job, "jobs": Job, "coming": TaskStart, "run": ThreadRun,
+    "request": Request, "job": Job, "jobs": Job, "coming": TaskStart, "run": ThreadRun, "runs": ThreadRun,
 }  # fmt: skip
 """Name of the function that reads it in a framework's module -> the kind."""
-_ANNOUNCE = ("coming", "jobs")
+_ANNOUNCE = ("coming", "jobs", "runs")
 
 
 @lru_cache(maxsize=1)
