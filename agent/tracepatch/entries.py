@@ -9,6 +9,7 @@ callbacks, about 5 µs a request.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from inspect import CO_OPTIMIZED
 from types import CodeType, CoroutineType, FrameType
@@ -63,6 +64,8 @@ class Entries:
     def coming(self, code: CodeType, frame: FrameType) -> CoroutineType[Any, Any, Any] | list[Function]:
         """Return what this call announces: the coroutine of a task, or functions at which work enters."""
         reader = self._readers[id(code)]
+        if reader.needs and not any(name in sys.modules for name in reader.needs):
+            return []
         found = self._read(reader, code, frame)
         if type(found) is not list:
             return coroutine_of(found) or []

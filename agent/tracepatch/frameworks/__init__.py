@@ -3,14 +3,14 @@
 A module says `ENTRIES`, functions as `module:qualname` that are called once for a unit of work, and one function that is
 named after what enters there (`request`, `job`, a thread's `run`), which reads it from the arguments of such a call
 (name -> value), returns None where it is none (a lifespan), and runs nothing. Where work is only announced by the call,
-and begins later, it is called `coming` and returns the coroutine of a task, or `jobs` or `runs` and returns functions, each with
-what
-reads that from its calls. A module imports nothing of the framework: an entry is looked for when its module is
-loaded. Removing a module removes the framework.
+and begins later, it is called `coming` and returns the coroutine of a task, or `jobs` or `runs` and returns functions,
+each with what reads that from its calls. A module imports nothing of the framework: an entry is looked for when its
+module is loaded. Removing a module removes the framework.
 
-Optional are `TELLS`, what calls of which functions tell of the outcome ((module, name) -> `response.Tell`), `holders`,
-which yields function objects of an entry that no module shows (on 3.10 and 3.11 each has to be found), and `routes`, what
-the framework's routing tables hold (see `..routing`).
+Optional are `TELLS`, what calls of which functions tell of the outcome ((module, name) -> `response.Tell`); `holders`,
+which yields function objects of an entry that no module shows (on 3.10 and 3.11 each has to be found); `NEEDS`, where work
+is announced, modules without which there is nothing to learn from a call; and `routes`, what the framework's routing
+tables hold (see `..routing`).
 
 Concurrency: `entries` and `targets` are read by the agent thread; readers run on application threads inside callbacks.
 """
@@ -44,6 +44,8 @@ class Reader(NamedTuple):
     """Returns the `Arrival`, None where it is none; or what begins later."""
     announces: bool = False
     """What is read here begins later."""
+    needs: tuple[str, ...] = ()
+    """Only where one of these modules is loaded; empty: always."""
     holders: Callable[[], Iterable[FunctionType]] = tuple
 
 
@@ -63,7 +65,8 @@ def _all() -> dict[str, Reader]:
         BY_MODULE.update(vars(module).get("TELLS", {}))
         for entry in module.ENTRIES:
             holders = vars(module).get("holders", tuple)
-            found[entry] = Reader(_KINDS[name], vars(module)[name], name in _ANNOUNCE, holders)
+            needs = vars(module).get("NEEDS", ())
+            found[entry] = Reader(_KINDS[name], vars(module)[name], name in _ANNOUNCE, needs, holders)
     return found
 
 
