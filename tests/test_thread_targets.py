@@ -90,6 +90,21 @@ def test_an_exception_is_an_error_although_the_thread_returns(quiet: None) -> No
     assert (trace.task["failed"], names(trace)[:2]) == (True, ["fail", "step"])
 
 
+def test_a_thread_that_a_traced_one_starts_is_a_branch_of_it() -> None:
+    def parent() -> None:
+        ran(threading.Thread(target=work, args=(1,), name="x-child"))
+        with ThreadPoolExecutor(1, thread_name_prefix="x-pool") as pool:
+            pool.submit(work, 2).result()
+
+    with bench() as b:
+        probe = b.arm("thread:x-*", threads=True, count=5, limits={"concurrent": 4})
+        ran(threading.Thread(target=parent, name="x-parent"))
+        trace = b.trace()
+        assert (probe.seen, probe.recording) == (1, 0)
+    assert names(trace).count("work") == 2
+    assert [branch.kind for branch in trace.branches] == ["root", "thread", "thread"]
+
+
 def test_the_failure_of_a_thread_that_it_starts_is_not_its_own(quiet: None) -> None:
     def parent() -> None:
         ran(threading.Thread(target=fail, args=(1,)))
@@ -167,6 +182,22 @@ def test_work_on_a_worker_thread_of_anyio() -> None:
         assert probe.seen == 3
     assert [names(trace) for trace in traces] == [["work", "step"], ["fail", "step"]]
     assert [trace.roots[0].state for trace in traces] == ["returned", "raised"]
+
+
+def test_work_with_the_context_of_a_traced_task_is_a_branch_of_it() -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(1, thread_name_prefix="io"))
+        await asyncio.create_task(asyncio.to_thread(work, 1), name="traced")
+        await asyncio.to_thread(work, 2)
+
+    with bench() as b:
+        tasks, threads = b.arm("task:traced"), b.arm("thread:io*", count=3)
+        asyncio.run(main())
+        traces = b.traces()
+        assert (tasks.seen, threads.seen) == (1, 1)
+    assert [names(trace) for trace in traces] == [["work", "step"]] * 2
+    assert [branch.kind for branch in traces[0].branches] == ["root", "thread"]
 
 
 def test_threads_that_run_already_are_said() -> None:

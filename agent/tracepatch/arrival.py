@@ -6,7 +6,7 @@ Concurrency: made and asked on application threads, inside callbacks; runs nothi
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tracepatch_shared.targets import Target
@@ -125,6 +125,10 @@ class Arrival(ABC):
     @abstractmethod
     def outcome(self) -> Outcome | None:
         """Return what takes in how it goes; None where the root's end says all."""
+
+    def is_followed(self, recordings: Iterable[Recording]) -> bool:  # noqa: ARG002 - what has a Context says so by that
+        """Tell whether one of these has started it and shows it as a branch."""
+        return False
 
     def began(self, recording: Recording) -> None:  # noqa: B027 - most have nothing to do
         """It is recorded from here on."""

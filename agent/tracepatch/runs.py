@@ -5,7 +5,7 @@ Concurrency: made and asked on the thread that begins, inside callbacks; `runnin
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import Context
 from functools import partial
 from types import BuiltinMethodType
@@ -26,7 +26,7 @@ POOLS = ("concurrent.futures.thread", "anyio._backends._asyncio", "trio._core._t
 class ThreadRun(Arrival):
     """A thread that begins, or work that begins on one."""
 
-    __slots__ = ("_context", "_identity", "function", "name")
+    __slots__ = ("_context", "_identity", "_sent", "function", "name")
 
     kind: ClassVar[str] = "thread"
     known: ClassVar[tuple[str, ...]] = ("name", "function")
@@ -34,17 +34,25 @@ class ThreadRun(Arrival):
     outermost: ClassVar[bool] = False
 
     def __init__(
-        self, name: object, function: object, identity: int, *, arguments: object = (), context: object = None
+        self,
+        name: object,
+        function: object,
+        identity: int,
+        *,
+        arguments: object = (),
+        context: object = None,
+        sent: object = None,
     ) -> None:
         """`function` is what it runs, with these arguments, in this Context if that is not the thread's.
 
-        `identity` is what its library names where the function raises.
+        `identity` is what its library names where the function raises, `sent` the object that was sent to this thread.
         """
         self.name = name if type(name) is str else ""
         inner, own = _unwrapped(function, arguments)
         found = plain_function(inner)
         self.function = "" if inner is None else callable_name(inner if found is None else found)
         self._identity = identity
+        self._sent = id(sent)
         self._context = context if type(context) is Context else own
 
     def names(self) -> dict[str, Any]:
@@ -58,6 +66,12 @@ class ThreadRun(Arrival):
 
     def task(self, shown: Callable[[str], str]) -> dict[str, Any]:
         return {"kind": "thread", "name": shown(self.name) or "…", "function": self.function}
+
+    def is_followed(self, recordings: Iterable[Recording]) -> bool:
+        carried = None if self._context is None else self._context.get(current)
+        if carried is not None and not carried.done:
+            return True
+        return any(self._sent in recording.sent for recording in recordings)
 
     def began(self, recording: Recording) -> None:
         if self._context is not None:

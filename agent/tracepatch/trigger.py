@@ -139,7 +139,7 @@ class Trigger:
             if before is not None and unclosed and self._entries.displaces(code):
                 before.finish()  # its server has not closed what it returned, and goes on with another request
             arrival = self._entries.arrival(code, frame)
-            if arrival is None:
+            if arrival is None or arrival.is_followed(list(self._tracing.recordings)):
                 return False
             if not self._entries.wants(arrival):
                 probe.unmatched += 1

@@ -14,12 +14,13 @@ ENTRIES = ("concurrent.futures.thread:_WorkItem.run",)
 
 def run(arguments: Mapping[str, object]) -> ThreadRun | None:
     """Read `(self)`: what it runs is in `fn` and `args`, or first in `task` (3.14)."""
-    given = instance_dict(arguments.get("self"))
+    item = arguments.get("self")
+    given = instance_dict(item)
     task = given.get("task")
     function, args = (
         task[:2] if type(task) is tuple and len(task) > 1 else (given.get("fn"), given.get("args"))
     )
-    return ThreadRun(thread_name(), function, id(given.get("future")), arguments=args)
+    return ThreadRun(thread_name(), function, id(given.get("future")), arguments=args, sent=item)
 
 
 def _fails(outcome: Outcome, arguments: Mapping[str, object]) -> None:

@@ -18,7 +18,9 @@ def run(arguments: Mapping[str, object]) -> ThreadRun | None:
     if serves_a_pool(thread):
         return None
     given = instance_dict(thread)
-    return ThreadRun(given.get("_name"), given.get("_target"), id(thread), context=own_context(thread))
+    return ThreadRun(
+        given.get("_name"), given.get("_target"), id(thread), context=own_context(thread), sent=thread
+    )
 
 
 def _fails(outcome: Outcome, arguments: Mapping[str, object]) -> None:
