@@ -17,7 +17,8 @@ import pytest
 
 import tracepatch
 from ctl import environment
-from http_helpers import check_requests
+from http_helpers import STREAM_S, ask, check_requests, functions, served, traced
+from targets.web import PIECES
 
 SERVERS = [
     ("asgi", "uvicorn"),
@@ -37,6 +38,16 @@ def test_requests(name: str, server: str, runtime_dir: Any, tmp_path: Any) -> No
     if importlib.util.find_spec(server) is None:
         pytest.skip(f"{server} is not installed: make frameworks")
     check_requests(name, server, "tracepatch.gateway", environment(XDG_STATE_HOME=str(tmp_path / "state")))
+
+
+def test_a_body_passes_with_its_close(runtime_dir: Any, tmp_path: Any) -> None:
+    env = environment(XDG_STATE_HOME=str(tmp_path / "state"))
+    with served("wsgi", "waitress") as (app, port):
+        (trace,) = traced(env, app, "http:GET /stream", send=lambda: ask(port, "/stream"))
+        assert {"pieces", "close", "counts"} <= set(functions(trace))
+        assert functions(trace).count("__next__") == PIECES + 1
+        assert (trace["status"], trace["task"]["http_status"]) == ("complete", 200)
+        assert trace["duration_ns"] >= 0.99e9 * STREAM_S
 
 
 class Application:
