@@ -6,6 +6,7 @@ Modules of commands load when one of their commands is asked for.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -63,6 +64,10 @@ class Commands(click.Group):
     ) -> Any:
         """Run a command line; exit with its code."""
         arguments = list(sys.argv[1:] if args is None else args)
+        if "_TRACEPATCH_CTL_COMPLETE" in os.environ:
+            from .completion import install
+
+            install()
         out = Output(as_json="--json" in arguments)
         try:
             code = super().main(arguments, prog_name or "tracepatch-ctl", standalone_mode=False, **extra)

@@ -10,6 +10,7 @@ import click
 from tracepatch_shared.errors import TracepatchError, UsageError
 from tracepatch_shared.limits import MAX_COUNT, MAX_TTL_S
 
+from .completion import offer_probes, offer_tags, offer_targets
 from .forms import nothing_form
 from .options import (
     CAPTURE,
@@ -49,7 +50,7 @@ class ArmCommand(click.Command):
 
 
 @click.command(cls=ArmCommand)
-@click.argument("targets", nargs=-1, required=True, metavar="TARGET...")
+@click.argument("targets", nargs=-1, required=True, metavar="TARGET...", shell_complete=offer_targets)
 @click.option(
     "-n",
     "--count",
@@ -107,7 +108,12 @@ class ArmCommand(click.Command):
 @click.option(
     "--save-as", metavar="NAME", help="Keep targets and options as a file that `arm @NAME` arms again."
 )
-@click.option("--tag", metavar="NAME", help="A name for the traces in the store; tagged ones are not pruned.")
+@click.option(
+    "--tag",
+    metavar="NAME",
+    shell_complete=offer_tags,
+    help="A name for the traces in the store; tagged ones are not pruned.",
+)
 @output_option
 @save_option
 @json_option
@@ -213,7 +219,7 @@ def arm(
 
 
 @click.command()
-@click.argument("probes", nargs=-1, metavar="[PROBE]...")
+@click.argument("probes", nargs=-1, metavar="[PROBE]...", shell_complete=offer_probes)
 @click.option(
     "--open",
     "still",

@@ -14,6 +14,7 @@ from tracepatch_shared.text import parse_duration, parse_size, size
 
 from ..view.words import many
 from . import sources
+from .completion import offer_traces
 from .forms import stored_form
 from .options import json_option
 from .output import Output
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("trace")
+@click.argument("trace", shell_complete=offer_traces)
 @click.argument("name", required=False)
 @click.option("--remove", is_flag=True, help="Take the tag away.")
 @json_option
@@ -39,7 +40,7 @@ def tag(trace: str, name: str | None, remove: bool, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("references", nargs=-1, required=True, metavar="TRACE...")
+@click.argument("references", nargs=-1, required=True, metavar="TRACE...", shell_complete=offer_traces)
 @json_option
 def rm(references: tuple[str, ...], as_json: bool) -> None:
     """Remove kept traces."""

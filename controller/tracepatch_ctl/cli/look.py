@@ -16,6 +16,7 @@ from ..view.chosen import nearest
 from ..view.stacks import draw
 from ..view.table import table
 from ..view.words import clock, many, unmeant
+from .completion import offer_targets
 from .forms import function_form, probe_form, stack_forms
 from .options import agent_options, json_option
 from .output import Output
@@ -98,7 +99,7 @@ def agents(agents: dict[str, Any], as_json: bool) -> int:
 
 
 @click.command()
-@click.argument("pattern")
+@click.argument("pattern", shell_complete=offer_targets)
 @click.option(
     "--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="Names of each agent."
 )

@@ -11,6 +11,7 @@ from tracepatch_shared.limits import MAX_COUNT
 from tracepatch_shared.text import duration
 
 from ..view.words import ended
+from .completion import offer_probes
 from .forms import ended_form, probe_form
 from .options import DURATION, agent_options, json_option
 from .output import Output
@@ -18,7 +19,7 @@ from .reach import complain, reach
 
 
 @click.command()
-@click.argument("probe")
+@click.argument("probe", shell_complete=offer_probes)
 @click.option("--ttl", type=DURATION, help="Live this long from now.")
 @click.option("-n", "--count", type=click.IntRange(1, MAX_COUNT), help="Keep this many traces in all.")
 @agent_options
@@ -47,7 +48,7 @@ def extend(probe: str, ttl: float | None, count: int | None, agents: dict[str, A
 
 
 @click.command()
-@click.argument("probes", nargs=-1, metavar="[PROBE]...")
+@click.argument("probes", nargs=-1, metavar="[PROBE]...", shell_complete=offer_probes)
 @click.option("--all", "everybody", is_flag=True, help="Also what others armed.")
 @agent_options
 @json_option

@@ -17,6 +17,7 @@ from ..view.table import table
 from ..view.tree import TERMINAL_LINES, painter, tree
 from ..view.words import clock
 from . import sources
+from .completion import offer_tags, offer_traces
 from .forms import stored_form
 from .keeping import create
 from .options import LINES, json_option
@@ -25,7 +26,7 @@ from .output import Output
 
 @click.command()
 @click.option("-n", "--limit", type=click.IntRange(1), default=20, show_default=True, help="The newest ones.")
-@click.option("--tag", metavar="NAME", help="Only with this tag.")
+@click.option("--tag", metavar="NAME", shell_complete=offer_tags, help="Only with this tag.")
 @json_option
 def traces(limit: int, tag: str | None, as_json: bool) -> None:
     """List the traces that are kept, the newest first."""
@@ -64,7 +65,7 @@ def traces(limit: int, tag: str | None, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("trace", default="last")
+@click.argument("trace", default="last", shell_complete=offer_traces)
 @click.option(
     "--lines",
     "max_lines",
@@ -96,7 +97,7 @@ def show(trace: str, max_lines: int | None, flat: bool, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("references", nargs=-1, required=True, metavar="TRACE...")
+@click.argument("references", nargs=-1, required=True, metavar="TRACE...", shell_complete=offer_traces)
 @click.option("--format", "name", type=click.Choice(list(FORMATS)), default="json", show_default=True)
 @click.option(
     "-o", "path", default="-", metavar="FILE", help="Write here, readable by you only; - is standard output."

@@ -23,6 +23,8 @@ TYPED: Final = f"{__name__}.typed"
 
 def taken_apart(command: click.Command, ctx: click.Context, args: list[str]) -> list[str]:
     """Return the arguments with the targets of `@NAME`; its options become the context's defaults."""
+    if ctx.resilient_parsing:  # a shell asks what could follow
+        return args
     typed, _, _ = command.make_parser(ctx).parse_args(args=list(args))
     given = typed.get("targets")
     named = [target for target in given if target.startswith("@")] if isinstance(given, tuple) else []
