@@ -232,6 +232,8 @@ def _without(text: str, counts: Tally) -> str | None:
 def _met(miss: Nearest) -> str:
     """Return a threshold that a nearest miss would have met."""
     value = _round(miss.value, down=miss.least)
+    if miss.measure == "calls":
+        value = float(floor(value))
     shown = literal(value) if miss.measure in TIMES and value > 0 else f"{value:g}"
     return f"{miss.measure} {'>' if miss.least else '<'} {shown}"
 

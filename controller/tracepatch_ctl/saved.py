@@ -40,13 +40,15 @@ class Saved:
     options: dict[str, Value]
     """What was typed behind each option, by its long name; true for one that takes nothing."""
 
-    def words(self) -> list[str]:
-        """Return it as it is typed, without quotes."""
-        words = list(self.targets)
-        for name, value in self.options.items():
-            for one in value if isinstance(value, list) else [value]:
-                words += [f"--{name}"] if one is True else [f"--{name}", str(one)] if one is not False else []
-        return words
+
+def words(targets: Iterable[str], options: Mapping[str, Value]) -> list[str]:
+    """Return a probe as it is typed, without quotes."""
+    typed = list(targets)
+    for name, value in options.items():
+        option = f"-{name}" if len(name) == 1 else f"--{name}"
+        for one in value if isinstance(value, list) else [value]:
+            typed += [option] if one is True else [option, str(one)] if one is not False else []
+    return typed
 
 
 def folders() -> list[Path]:

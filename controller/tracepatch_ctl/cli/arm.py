@@ -10,6 +10,7 @@ import click
 from tracepatch_shared.errors import TracepatchError, UsageError
 from tracepatch_shared.limits import MAX_COUNT, MAX_TTL_S
 
+from ..view.advice import shown
 from .completion import offer_probes, offer_tags, offer_targets
 from .forms import nothing_form
 from .options import (
@@ -25,8 +26,7 @@ from .options import (
 )
 from .output import Output
 from .reach import complain, reach
-from .saving import armed_from, keep, taken_apart
-from .typed import quoted
+from .saving import all_typed, armed_from, keep, taken_apart
 
 EXAMPLES = """\b
   tracepatch-ctl arm app.cart:Cart.checkout              the next call of a method, wherever it is served
@@ -175,7 +175,7 @@ def arm(
     out = Output(as_json=as_json)
     saved = armed_from(targets)
     if saved is not None:
-        out.say(f"@{saved.name} ({saved.path}): arm {' '.join(map(quoted, saved.words()))}")
+        out.say(f"@{saved.name} ({saved.path}): arm {shown(saved.targets, saved.options)}")
     with ExitStack() as stack:
         try:
             keeper = stack.enter_context(
@@ -215,7 +215,7 @@ def arm(
         if save_as:
             keep(out, save_as, targets)
         traces = Traces(out, keeper, files)
-        return Watch(out, traces, targets, interruption).run(session)
+        return Watch(out, traces, targets, interruption, all_typed()).run(session)
 
 
 @click.command()

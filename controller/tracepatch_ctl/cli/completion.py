@@ -13,7 +13,7 @@ from typing import Final, Protocol
 import click
 from click.shell_completion import BashComplete, CompletionItem, add_completion_class, split_arg_string
 
-from .typed import quoted
+from ..view.advice import quoted
 
 WITHIN_S: Final = 1.0
 MOST: Final = 200

@@ -12,6 +12,7 @@ from tracepatch_shared.limits import MAX_STACKS, STACKS
 from tracepatch_shared.showing import escape
 from tracepatch_shared.text import duration, size
 
+from ..view.advice import quoted
 from ..view.chosen import nearest
 from ..view.stacks import draw
 from ..view.table import table
@@ -21,7 +22,6 @@ from .forms import function_form, probe_form, stack_forms
 from .options import agent_options, json_option
 from .output import Output
 from .reach import complain, reach
-from .typed import quoted
 
 if TYPE_CHECKING:
     from ..reports import Function

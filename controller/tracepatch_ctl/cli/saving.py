@@ -19,6 +19,7 @@ NEVER: Final = frozenset(
 """Parameters that are not saved: what belongs to one run or one process, and what writes files."""
 SAVED: Final = f"{__name__}.saved"
 TYPED: Final = f"{__name__}.typed"
+ALL: Final = f"{__name__}.all"
 
 
 def taken_apart(command: click.Command, ctx: click.Context, args: list[str]) -> list[str]:
@@ -44,7 +45,8 @@ def taken_apart(command: click.Command, ctx: click.Context, args: list[str]) -> 
         options = dict(saved.options)
         place = args.index(named[0])
         args = [*args[:place], *saved.targets, *args[place + 1 :]]
-    ctx.meta[TYPED] = {**options, **_typed(command, typed)}
+    ctx.meta[ALL] = {**options, **_typed(_options(command), typed)}
+    ctx.meta[TYPED] = {**options, **_typed(_names(command), typed)}
     return args
 
 
@@ -67,18 +69,27 @@ def armed_from(targets: tuple[str, ...]) -> Saved | None:
     return None if saved is None else replace(saved, targets=targets, options=to_save())
 
 
+def all_typed() -> dict[str, Value]:
+    """Return all options of this run, those of the saved probe included."""
+    return dict(click.get_current_context().meta[ALL])
+
+
+def _options(command: click.Command) -> dict[str, click.Option]:
+    """Return all options, by their long names."""
+    options = [
+        param for param in command.params if isinstance(param, click.Option) and param.name != "save_as"
+    ]
+    return {max(option.opts, key=len).lstrip("-"): option for option in options}
+
+
 def _names(command: click.Command) -> dict[str, click.Option]:
     """Return the parameters that are saved, by their long options."""
-    found = {}
-    for param in command.params:
-        if isinstance(param, click.Option) and param.name not in NEVER:
-            found[max(param.opts, key=len).lstrip("-")] = param
-    return found
+    return {name: option for name, option in _options(command).items() if option.name not in NEVER}
 
 
-def _typed(command: click.Command, typed: Mapping[str, Any]) -> dict[str, Value]:
+def _typed(options: Mapping[str, click.Option], typed: Mapping[str, Any]) -> dict[str, Value]:
     found: dict[str, Value] = {}
-    for name, option in _names(command).items():
+    for name, option in options.items():
         if option.name in typed:
             value = typed[option.name]
             several = isinstance(value, (list, tuple))

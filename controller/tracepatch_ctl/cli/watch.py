@@ -23,7 +23,7 @@ from ..events import (
 )
 from ..export import document
 from ..trace_file import ended
-from ..view import words
+from ..view import advice, words
 from ..view.growing import Growing
 from ..view.tree import TERMINAL_LINES, painter, tree
 from .forms import armed_form, end_form, error_form
@@ -32,6 +32,9 @@ from .keeping import Files, Keeper
 from .output import Output, PipeClosed
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..saved import Value
     from ..session import Session
 
 POLL_S = 0.2
@@ -112,8 +115,16 @@ class Watch:
     """Consumes the events of one armed session."""
 
     def __init__(
-        self, out: Output, traces: Traces, targets: tuple[str, ...], interruption: Interruption
+        self,
+        out: Output,
+        traces: Traces,
+        targets: tuple[str, ...],
+        interruption: Interruption,
+        typed: Mapping[str, Value] | None = None,
     ) -> None:
+        """`typed`: the options, by their long names."""
+        self._typed = typed or {}
+        self._all_armed: list[Armed] = []
         self._out = out
         self._traces = traces
         self._targets = targets
@@ -156,6 +167,7 @@ class Watch:
             if not self._armed:
                 self._armed_at = time.monotonic()
             self._armed.append(event)
+            self._all_armed.append(event)
             if out.as_json:
                 out.object(armed_form(event))
             return
@@ -229,6 +241,14 @@ class Watch:
             option = f" ({end.option} raises it)" if end.option and end.option not in end.message else ""
             out.say(f"ended: {end.message or end.reason}{option}")
         self._tell_where_error(end)
+        ids = {event.agent.agent_id for event in self._all_armed}
+        outcomes = [outcome for outcome in end.per_agent if outcome.agent.agent_id in ids]
+        if end.kept < end.asked and len(outcomes) > 1:
+            for outcome in outcomes:
+                out.say(f"  {words.outcome(outcome, self._all_armed)}")
+        following = None if number else advice.command(end, self._all_armed, self._targets, self._typed)
+        if following is not None:
+            out.say(f"next ({following[0]}): {following[1]}")
         out.say(words.proof(end))
         return code
 

@@ -13,7 +13,7 @@ from .chosen import left_out, passed_over
 from .durations import milliseconds
 
 if TYPE_CHECKING:
-    from ..events import Armed, End, Progress
+    from ..events import Armed, End, Outcome, Progress
     from ..reports import Agent, Counters, Ended, Sought
 
 NAMES = 5
@@ -119,7 +119,7 @@ def standing(progress: Progress, left_s: float) -> str:
     return " · ".join(parts)
 
 
-def unmeant(counts: Progress | End | Counters) -> list[str]:
+def unmeant(counts: Progress | End | Counters | Outcome) -> list[str]:
     """Return how many of the tasks that were seen a condition left out, nothing for none."""
     parts = [f"{counts.where_false} where-false"] if counts.where_false else []
     return parts + ([many(counts.where_errors, "where-error")] if counts.where_errors else [])
@@ -153,6 +153,19 @@ def proof(end: End) -> str:
         counts += f"; try {end.next}"
     return (
         f"{counts}; {_cost(end.spent_ns, end.others_share)}; {_left_behind(ended, unknown, bool(end.clean))}"
+    )
+
+
+def outcome(outcome: Outcome, armed: Sequence[Armed]) -> str:
+    """Return what became of the probe in one agent of several."""
+    name = outcome.agent.name
+    if outcome.result in ("refused", "lost"):
+        return f"{name}: {outcome.message or outcome.reason}"
+    matched = next((one.matched_total for one in armed if one.agent.agent_id == outcome.agent.agent_id), 0)
+    passed = passed_over(outcome.passed_over, wanting=True)
+    others = (*unmeant(outcome), passed, *left_out(outcome.tally))
+    return f"{name}: {many(matched, 'function')}, {outcome.kept} kept, " + ", ".join(
+        (f"{outcome.seen} seen", *others)
     )
 
 
