@@ -74,8 +74,13 @@ def huey_app(folder: str) -> Any:
 
 
 def huey_sender(folder: str) -> Send:
-    _, tasks = huey_app(folder)
-    return lambda name, *args, **kwargs: tasks[name](*args, **kwargs)
+    huey, tasks = huey_app(folder)
+
+    def send(name: str, *args: Any, **kwargs: Any) -> None:
+        tasks[name](*args, **kwargs)
+        huey.storage.close()  # a connection that is left to be collected is an error in some later test (3.13)
+
+    return send
 
 
 def huey_work(pool: str, folder: str) -> None:
