@@ -634,6 +634,18 @@ def test_an_agent_that_starts_later_is_armed_with_what_is_left(fake_agent: Start
     assert other.of("arm") == []
 
 
+def test_an_agent_that_is_being_asked_when_the_session_ends_took_no_part(fake_agent: Start, quick):
+    first = fake_agent()
+    with Client() as reached, reached.arm(TARGET) as session:
+        until(session, Armed)
+        late = fake_agent(answers={"hello": lambda _: []})
+        wait_for(lambda: late.of("hello"), what="hello")
+        first.end("ttl")
+        _, end = follow(session)
+    assert [one.agent.agent_id for one in end.per_agent] == [first.agent_id]
+    assert end.clean
+
+
 def test_a_recycled_worker_has_a_successor(fake_agent: Start, quick, monkeypatch):
     monkeypatch.setattr(attachment, "SUCCESSOR_S", 5.0)
     first = fake_agent()

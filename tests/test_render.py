@@ -11,7 +11,7 @@ from tracepatch_shared.summary import reason_text
 from tracepatch_shared.values import Mark
 
 SHOP = """\
-trace 3f9a1c2e · shop.views:checkout · http POST /checkout → 502 · 553.71ms (553.00ms waiting) · tripped
+trace 3f9a1c2e · shop.views:checkout · http POST /checkout → 502 · 553.83ms (553.00ms waiting) · tripped
 shop@web-1 pid 4711 · Python 3.12.1 · 2023-11-14 22:13:20.123 UTC · 21 calls · 3 branches · 73 inner calls not shown
 
      wall    waited

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from .choice import advice, tally
 from .events import End
-from .member import ARMED, ENDED, LOST, REFUSED, Member
+from .member import ARMED, ENDED, GREETING, LOST, REFUSED, Member
 
 if TYPE_CHECKING:
     from .attachment import Attachment
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 def account(attachment: Attachment) -> End:
     """Return the last event of a session."""
-    members = attachment.members
+    # One that was found late and has not said yet whether it is meant took no part.
+    members = [member for member in attachment.members if not (member.joined and member.state == GREETING)]
     took_part = [member for member in members if member.was_armed]
     outcomes = tuple(member.outcome() for member in members)
     proofs = [member.ended for member in took_part if member.ended is not None]
