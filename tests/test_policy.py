@@ -515,6 +515,34 @@ def test_a_condition_does_not_ask_for_the_values_of_a_silent_module(shop: Any) -
         assert desk.traces() == []
 
 
+@pytest.mark.parametrize(
+    ("content", "having", "words"),
+    [
+        (FORBIDDEN, "shop_of_policy.vault:open_safe", "forbids module"),
+        (FORBIDDEN, "shop_of_policy.vault:Base.see(self is not None)", "forbids module"),
+        (SILENT, "shop_of_policy.pay:charge(user == 'ann')", "no look at arguments"),
+        ("[allow]\narguments = false", "shop_of_policy.pay:charge(user == 'ann')", "no look at arguments"),
+    ],
+)
+def test_having_does_not_ask_either(content: str, having: str, words: str, shop: Any) -> None:
+    with bench(policy(content)) as desk:
+        with pytest.raises(Forbidden, match=words):
+            desk.arm("shop_of_policy.views:buy", having=[having])
+        desk.arm("shop_of_policy.views:buy", having=["shop_of_policy.pay:charge"])
+        shop.buy("ann", "1234")
+        assert len(desk.traces()) == 1, "whether it is called may be asked"
+
+
+def test_having_does_not_ask_of_what_is_imported_later(shop: Any, tmp_path: Path) -> None:
+    (tmp_path / "shop_of_policy" / "vault3.py").write_text("def late(pin):\n    return pin\n")
+    with bench(policy('[modules]\nforbidden = ["shop_of_policy.vault3"]')) as desk:
+        probe = desk.arm("shop_of_policy.views:buy", having=["shop_of_policy.vault3:late"])
+        shop.vault.unlock = importlib.import_module("shop_of_policy.vault3").late
+        shop.buy("ann", "1234")
+        assert desk.traces() == []
+        assert probe.keep.counters()["having_missed"] == 1
+
+
 ALLOWED = '[allow]\ntargets = ["shop_of_policy.views:b*", "http:GET /items*", "http:HEAD *"]'
 
 

@@ -15,7 +15,7 @@ from time import perf_counter_ns
 from types import CodeType, FrameType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
-from tracepatch_shared.errors import NotTraceable
+from tracepatch_shared.errors import Forbidden, NotTraceable
 from tracepatch_shared.having import Having
 
 from . import pyversion
@@ -79,7 +79,17 @@ def _uncounted(_began_ns: int) -> None:
 class Calls:
     """All the calls that a probe asks for: each has to occur."""
 
-    def __init__(self, asked: Sequence[Having], redaction: RedactionPolicy) -> None:
+    def __init__(
+        self,
+        asked: Sequence[Having],
+        redaction: RedactionPolicy,
+        why_not: Callable[[Function, bool], str | None] = lambda _function, _values: None,
+    ) -> None:
+        """`why_not` tells why nobody may ask about calls of a function, or about the values that they are given.
+
+        Raise `Forbidden` where that leaves nothing of what is asked for.
+        """
+        self._why_not = why_not
         self.errors = 0
         """Calls of which it could not be said."""
         self.error: str | None = None
@@ -89,7 +99,11 @@ class Calls:
         self._calls = [Call(number, having, redaction) for number, having in enumerate(asked)]
         self._by_code: dict[int, tuple[CodeType, list[Call]]] = {}
         for call in self._calls:
-            self._take(call, call.resolution.functions)
+            functions = call.resolution.functions
+            if functions and not self._take(call, functions):
+                first = functions[0]
+                why = why_not(first, call.having.condition is not None)
+                raise Forbidden(f"--having: calls of {first.module}:{first.name} cannot be asked for: {why}")
 
     @property
     def texts(self) -> list[str]:
@@ -107,6 +121,8 @@ class Calls:
     def _take(self, call: Call, functions: Iterable[Function]) -> list[CodeType]:
         taken = []
         for function in functions:
+            if self._why_not(function, call.having.condition is not None) is not None:
+                continue
             calls = self._by_code.setdefault(id(function.code), (function.code, []))[1]
             if call not in calls:
                 calls.append(call)

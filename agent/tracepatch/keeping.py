@@ -31,7 +31,7 @@ from .thawing import thawed
 
 if TYPE_CHECKING:
     from .choosing import Choice
-    from .resolve import Resolution
+    from .resolve import Function, Resolution
 
 POSTPONED_BYTES = 1 << 20
 """Events of one candidate that wait unpacked weigh at most about this, about 2 500 calls."""
@@ -304,7 +304,12 @@ class Keep:
         }
 
 
-def keep_of(choice: Choice, resolution: Resolution, redaction: RedactionPolicy) -> Keep | None:
+def keep_of(
+    choice: Choice,
+    resolution: Resolution,
+    redaction: RedactionPolicy,
+    why_not: Callable[[Function, bool], str | None] = lambda _function, _values: None,
+) -> Keep | None:
     """Return what decides for a probe, None where it keeps all.
 
     Raises `ConditionError` for an argument that none of the functions has, where no further one can come, and `Refused`.
@@ -312,7 +317,7 @@ def keep_of(choice: Choice, resolution: Resolution, redaction: RedactionPolicy) 
     expression = choice.keep
     if not choice.decides:
         return None
-    keep = Keep(expression, redaction, Calls(choice.having, redaction))
+    keep = Keep(expression, redaction, Calls(choice.having, redaction, why_not))
     functions = resolution.functions
     later = any(function.reader is not None and function.reader.announces for function in functions)
     if expression is not None and functions and not later and not resolution.waits_for_import:

@@ -187,6 +187,15 @@ class Policy:
             refused=[*resolution.refused, *refused],
         )
 
+    def why_not_asked(self, function: Function, values: bool) -> str | None:
+        """Return why nobody may ask whether a function is called, or with which values; None where anybody may."""
+        module = function.module
+        if module in self.forbidden:
+            return f"the policy of this process forbids module {module}"
+        if values and (not self.arguments or module in self.without_arguments):
+            return f"the policy of this process allows no look at arguments in module {module}"
+        return None
+
     def allows(self, target: Target) -> bool:
         """Tell whether a target that names no function may be armed."""
         try:

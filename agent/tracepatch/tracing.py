@@ -85,7 +85,9 @@ class Tracing:
 
     def arm(self, probe: Probe, targets: list[Target], resolution: Resolution) -> None:
         """Set the triggers of a probe; raise a `TracepatchError`, nothing set, when that cannot be."""
-        probe.keep = keep_of(probe.options.choice, resolution, self.policy.redaction)
+        probe.keep = keep_of(
+            probe.options.choice, resolution, self.policy.redaction, self.policy.why_not_asked
+        )
         where = of_arguments(probe, resolution, self.policy.redaction)
         if not self._acquired:
             self.core.acquire(self)
