@@ -33,7 +33,7 @@ def place() -> Iterator[dict[str, str]]:
             PATH=f"{SCRIPTS}:/usr/bin:/bin",
         )
         with python_process(
-            TARGETS / "routed.py", env={"TRACEPATCH_RUNTIME_DIR": env["TRACEPATCH_RUNTIME_DIR"]}
+            TARGETS / "tabled.py", env={"TRACEPATCH_RUNTIME_DIR": env["TRACEPATCH_RUNTIME_DIR"]}
         ) as program:
             program.expect("ready")
             yield env
