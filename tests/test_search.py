@@ -70,6 +70,18 @@ def test_routes_are_read_from_the_framework_s_tables(framework: str, found: dict
     assert len(routes) == len(set(routes))
 
 
+@pytest.mark.parametrize(
+    ("framework", "name"), [("celery", "shop.send"), ("huey", "__main__.view"), ("dramatiq", "act")]
+)
+def test_jobs_are_read_from_registries(framework: str, name: str, found: dict) -> None:
+    if importlib.util.find_spec(framework) is None:
+        pytest.skip(f"{framework} is not installed")
+    assert f"job:{name}" in names(found["job:*"])
+    assert not [job for job in names(found["job:*"]) if job.startswith("job:celery.")]
+    (line,) = [one for one in found["job:*"] if one["target"] == f"job:{name}"]
+    assert (line["kind"], line["agents"]) == ("job", 1)
+
+
 def test_a_mounted_application_s_routes_are_listed_under_their_whole_path_alone(found: dict) -> None:
     pytest.importorskip("starlette")
     assert not [route for route in names(found["http:*"]) if route.endswith(" /users/{id:int}")]

@@ -1,6 +1,7 @@
 """Which routes an application has, read from its framework's routing tables without running anybody's code.
 
-A module of `frameworks` may say `routes`: given what finds applications, it yields `Route`s. Applications are found where
+A module of `frameworks` may say `routes`: given what finds applications, it yields `Route`s; or `names`, which yields the
+names of a registry's jobs. Applications are found where
 a module holds one under a name, never by a heap scan: one that stands in a function's variables alone is not seen.
 """
 
@@ -56,16 +57,7 @@ def routes(breathe: Callable[[], None]) -> list[Route]:
     """Return the routes of all applications that are found, each once."""
     from . import frameworks
 
-    held = _held(breathe)
-
-    def instances(spec: str) -> Iterator[object]:
-        module, _, name = spec.partition(":")
-        cls = walk.module_item(sys.modules.get(module), name)
-        if cls is not None:
-            for value, mro in held:
-                if any(base is cls for base in mro):
-                    yield value
-
+    instances = _finder(breathe)
     found: dict[tuple[tuple[str, ...], str], Route] = {}
     for listed in frameworks.listings():
         for route in islice(listed(instances), MAX_ROUTES):
@@ -73,6 +65,20 @@ def routes(breathe: Callable[[], None]) -> list[Route]:
             if type(route.path) is str and route.path:
                 found.setdefault((route.methods, route.path), route)
     return sorted(found.values(), key=lambda route: (route.path, route.methods))
+
+
+def jobs(breathe: Callable[[], None]) -> list[str]:
+    """Return the names of the jobs in all registries that are found."""
+    from . import frameworks
+
+    instances = _finder(breathe)
+    named = [islice(listed(instances), MAX_ROUTES) for listed in frameworks.registries()]
+    return sorted({name for names in named for name in names if type(name) is str and name})
+
+
+def names_of(given: object) -> list[Any]:
+    """Return the keys of a dict, or of one of a derived type, without asking it."""
+    return list(dict.keys(given)) if issubclass(type(given), dict) else []  # type: ignore[arg-type]
 
 
 def methods(given: object) -> tuple[str, ...]:
@@ -110,6 +116,20 @@ def unmounted(applications: Iterable[object], tell: Callable[[object, set[int]],
     mounted: set[int] = set()
     told = [(application, tell(application, mounted)) for application in applications]
     return [route for application, found in told if id(application) not in mounted for route in found]
+
+
+def _finder(breathe: Callable[[], None]) -> Instances:
+    held = _held(breathe)
+
+    def instances(spec: str) -> Iterator[object]:
+        module, _, name = spec.partition(":")
+        cls = walk.module_item(sys.modules.get(module), name)
+        if cls is not None:
+            for value, mro in held:
+                if any(base is cls for base in mro):
+                    yield value
+
+    return instances
 
 
 def _held(breathe: Callable[[], None]) -> list[tuple[object, tuple[type, ...]]]:

@@ -23,7 +23,7 @@ from . import near
 from .codes import is_library
 from .policy import Policy
 from .resolve import Resolution, everything
-from .routing import Route, routes
+from .routing import Route, jobs, routes
 from .slices import Slices
 from .stacks import Stacks
 
@@ -136,7 +136,8 @@ def _listed(kind: str, matches: Callable[[str], bool], policy: Policy) -> list[E
     if kind == "http":
         return [entry for entry in _routes(matches) if policy.allows(parse_target(entry.target))]
     if kind == "job":
-        return []
+        named = [Entry("job", f"job:{name}", "", 0) for name in jobs(Slices().breathe) if matches(name)]
+        return [entry for entry in named if policy.allows(parse_target(entry.target))]
     if not policy.stacks:
         return []
     found: Counter[tuple[str, str]] = Counter()

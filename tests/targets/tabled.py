@@ -86,6 +86,27 @@ with contextlib.suppress(ImportError):
     urlpatterns = [path("django/<int:n>/", view), path("more/", include([path("inside", view)]))]
 
 
+with contextlib.suppress(ImportError):
+    from celery import Celery
+
+    tasks = Celery("routed", broker="memory://")
+    tasks.task(name="shop.send")(view)
+    tasks.finalize()
+
+with contextlib.suppress(ImportError):
+    from huey import MemoryHuey
+
+    consumer = MemoryHuey()
+    consumer.task()(view)
+
+with contextlib.suppress(ImportError):
+    import dramatiq
+    from dramatiq.brokers.stub import StubBroker
+
+    broker = StubBroker()
+    dramatiq.actor(view, actor_name="act", broker=broker)
+
+
 async def waits(leave):
     await leave.wait()
 

@@ -83,6 +83,13 @@ def listings() -> tuple[Callable[[Instances], Iterator[Route]], ...]:
     return tuple(module.routes for module in modules if hasattr(module, "routes"))
 
 
+@lru_cache(maxsize=1)
+def registries() -> tuple[Callable[[Instances], Iterator[str]], ...]:
+    """Return what names the jobs of each framework that has a registry of them."""
+    modules = [import_module(item.name) for item in iter_modules(__path__, __name__ + ".")]
+    return tuple(module.names for module in modules if hasattr(module, "names"))
+
+
 @lru_cache
 def targets(kind: str = "http") -> tuple[Target, ...]:
     """Return the entries as targets."""

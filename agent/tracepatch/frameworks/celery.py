@@ -8,6 +8,7 @@ from types import FunctionType
 
 from ..arrival import Outcome
 from ..jobs import Job
+from ..routing import Instances, fields, names_of
 from ..walk import instance_dict, module_item
 
 ENTRIES = ("celery.app.trace:build_tracer.<locals>.trace_task",)
@@ -38,6 +39,14 @@ def holders() -> Iterator[FunctionType]:
             tracer = instance_dict(task).get("__trace__")
             if type(tracer) is FunctionType:
                 yield tracer
+
+
+def names(instances: Instances) -> Iterator[str]:
+    """Yield the tasks of applications, once they are bound to them, as a worker's are."""
+    for application in instances("celery.app.base:Celery"):
+        for name in names_of(fields(application).get("_tasks")):
+            if type(name) is str and not name.startswith("celery."):
+                yield name
 
 
 def _fails(outcome: Outcome, arguments: Mapping[str, object]) -> None:

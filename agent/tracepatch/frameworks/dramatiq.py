@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from ..arrival import Outcome
 from ..jobs import Job
+from ..routing import Instances, fields, names_of
 from ..walk import instance_dict
 
 ENTRIES = ("dramatiq.worker:_WorkerThread.process_message",)
@@ -21,6 +22,12 @@ def job(arguments: Mapping[str, object]) -> Job | None:
         given.get("message_id"),
         given.get("queue_name"),
     )
+
+
+def names(instances: Instances) -> Iterator[str]:
+    """Yield the actors of brokers."""
+    for broker in instances("dramatiq.broker:Broker"):
+        yield from names_of(fields(broker).get("actors"))
 
 
 def _message(proxy: object) -> dict[str, object]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from ..arrival import Outcome
 from ..jobs import Job
 from ..objects import class_module
+from ..routing import Instances, fields, names_of
 from ..walk import instance_dict
 
 ENTRIES = ("huey.api:Huey._execute",)
@@ -27,6 +28,12 @@ def job(arguments: Mapping[str, object]) -> Job | None:
         given.get("id"),
         instance_dict(arguments.get("self")).get("name"),
     )
+
+
+def names(instances: Instances) -> Iterator[str]:
+    """Yield the names in registries."""
+    for huey in instances("huey.api:Huey"):
+        yield from names_of(fields(fields(huey).get("_registry")).get("_registry"))
 
 
 def _fails(outcome: Outcome, arguments: Mapping[str, object]) -> None:
