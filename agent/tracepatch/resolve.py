@@ -213,6 +213,9 @@ class _Search:
             matched = False
             for name in sorted(filter(spelled.matches_module, self.modules)):
                 matched = self._match(spelled, name) or matched
+                if not _NEEDS_HOLDERS:
+                    # Tens of thousands of tuples that live have the interpreter collect the whole heap, 15 ms at a time.
+                    self._contents.pop(name, None)
             return matched
         if self._reader is None and module.partition(".")[0] in _OURS:
             self.refused.append((target.text, "tracepatch does not trace itself"))
