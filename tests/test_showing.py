@@ -27,6 +27,8 @@ from tracepatch_shared.values import Mark
         (Mark("bytes", {"text": b"abc", "length": 4096}), "b'abc…'(3 of 4096)"),
         (Mark("int", {"hex": "deadbeef", "bits": 4000}), "0xdeadbeef…(4000 bits)"),
         (Mark("int", {"hex": "-ff", "bits": 70}), "-0xff…(70 bits)"),
+        (Mark("int", {"hex": "ff", "bits": ["x" * 1000]}), "0xff…(? bits)"),
+        (Mark("int", {"bits": 10**5000}), "<int of ? bits>"),
         (Mark("float", {"text": "nan"}), "nan"),
         (Mark("list", {"items": [1, 2], "length": 1000}), "[1, 2, … 998 more]"),
         (Mark("list", {"length": 5}), "<list of 5>"),

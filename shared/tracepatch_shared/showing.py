@@ -209,11 +209,12 @@ def _bytes_text(value: bytes, room: int, *, cut: bool = False) -> str:
 
 
 def _long_int_text(fields: dict[str, Any]) -> str:
-    digits = fields.get("hex")
+    digits, bits = fields.get("hex"), fields.get("bits")
+    size = f"{bits} bits" if type(bits) is int and bits.bit_length() < 64 else "? bits"
     if not isinstance(digits, str):
-        return f"<int of {escape(str(fields.get('bits', '?')))} bits>"
+        return f"<int of {size}>"
     sign = "-" if digits.startswith("-") else ""
-    return f"{sign}0x{escape(digits.lstrip('-'))[:40]}{ELLIPSIS}({escape(str(fields.get('bits', '?')))} bits)"
+    return f"{sign}0x{escape(digits.lstrip('-'))[:40]}{ELLIPSIS}({size})"
 
 
 def _int_text(value: int, room: int) -> str:
