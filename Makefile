@@ -4,7 +4,7 @@
 
 PYTHON ?= python3
 # Most tests wait for processes; each file stays with one worker.
-WORKERS ?= -n 3 --dist loadfile
+WORKERS ?= -n 4 --dist loadfile
 MINUTES ?= 10
 ifeq ($(PYTHON),python3)
 VENV ?= .venv
