@@ -91,7 +91,7 @@ def test_arm_detached_and_collect_later(env, runtime_dir) -> None:
         assert_untouched(app)
         collected = ctl("collect", *of(app), env=env)
         assert collected.returncode == 0, collected.stderr
-        assert collected.stdout.count("__main__.work(count=3) → 6") == 2
+        assert collected.stdout.count("__main__.work(count=3) → 6") == 2, collected.stdout
         assert len(objects("traces", env=env)) == 2
         assert list((runtime_dir / "spool").iterdir()) == []
         assert "no agent holds" in ctl("collect", *of(app), env=env).stderr
