@@ -157,7 +157,7 @@ class Attachment:
             self._renew_at = now
         for command, trace_id in self._post.commands():
             if command == "acknowledge":
-                self.harvest.acknowledge(trace_id)
+                self._acknowledge(trace_id)
             else:
                 self._finish("disarm")
         self._overdue(now)
@@ -481,6 +481,11 @@ class Attachment:
         request = {"probe_ids": [self.probe_id], "operator": self.probe["operator"], "everybody": False}
         member.line.send({"type": "disarm", **request})
 
+    def _acknowledge(self, trace_id: str) -> None:
+        """Let the agent forget a trace, unless the session is detached: one that came before it left is for `collect`."""
+        if not self.detached:
+            self.harvest.acknowledge(trace_id)
+
     def _serve(self) -> None:
         """Send acknowledgements until the caller closes, and wait until the agents have read them."""
         closing = False
@@ -490,6 +495,6 @@ class Attachment:
                 self._post.wait()
             for command, trace_id in self._post.commands():
                 if command == "acknowledge":
-                    self.harvest.acknowledge(trace_id)
+                    self._acknowledge(trace_id)
         if not self.detached:
             flush(member.line for member in self.members if member.state == ENDED and member.attached)
