@@ -209,6 +209,8 @@ class ProfileCore:
         steps.switch(self._step_hook)
 
     def _look_at_steps(self) -> None:
+        if self._steps is not None:
+            return  # asked for each task that is made
         asyncio_events = sys.modules.get("asyncio.events")
         with self._turn.held(BRIEFLY_S) as mine:
             if mine and self._steps is None and type(asyncio_events) is ModuleType:
