@@ -131,7 +131,7 @@ def everything(matches: Callable[[str], bool]) -> list[Function]:
     """Return all functions that are loaded and whose `module:qualname` is meant, at most `MAX_FUNCTIONS`."""
     search = _Search(dict(sys.modules), Slices().breathe)
     for name in list(search.modules):
-        for code, module, qualname in search._walk(name).codes.values():
+        for code, module, qualname in search._walk(name).values():
             if (
                 module == name
                 and not is_nameless(qualname)
@@ -145,7 +145,7 @@ def everything(matches: Callable[[str], bool]) -> list[Function]:
 
 def qualnames_of(module: str) -> dict[int, tuple[CodeType, str]]:
     """Return id(code) -> (code, qualname) of the functions that a loaded module defines, nested ones included."""
-    codes = _Search({module: sys.modules.get(module)})._walk(module).codes
+    codes = _Search({module: sys.modules.get(module)})._walk(module)
     return {key: (code, name) for key, (code, _, name) in codes.items()}
 
 
@@ -158,11 +158,8 @@ def module_matters(targets: Iterable[Target], module: str) -> bool:
     )
 
 
-@dataclass(slots=True)
-class _Contents:
-    functions: list[FunctionType]
-    codes: dict[int, tuple[CodeType, str, str]]
-    """id(code) -> (code, module, qualname), nested functions included."""
+Codes = dict[int, tuple[CodeType, str, str]]
+"""id(code) -> (code, module, qualname), nested functions included."""
 
 
 class _Search:
@@ -175,7 +172,9 @@ class _Search:
         self.refused: list[tuple[str, str]] = []
         self.near: list[str] = []
         self.waits = False
-        self._contents: dict[str, _Contents] = {}
+        self._codes: dict[str, Codes] = {}
+        self._functions: dict[str, list[FunctionType]] = {}
+        """Of the modules that were walked; filled only where holders are needed."""
         self._by_attribute: list[FunctionType] = []
         self._reader: frameworks.Reader | None = None
         """An entry is being looked for, and this reads what enters there."""
@@ -213,9 +212,8 @@ class _Search:
             matched = False
             for name in sorted(filter(spelled.matches_module, self.modules)):
                 matched = self._match(spelled, name) or matched
-                if not _NEEDS_HOLDERS:
-                    # Tens of thousands of tuples that live have the interpreter collect the whole heap, 15 ms at a time.
-                    self._contents.pop(name, None)
+                # Tens of thousands of tuples that live have the interpreter collect the whole heap, 15 ms at a time.
+                self._codes.pop(name, None)
             return matched
         if self._reader is None and module.partition(".")[0] in _OURS:
             self.refused.append((target.text, "tracepatch does not trace itself"))
@@ -231,7 +229,7 @@ class _Search:
         if name == GATEWAY and self._reader is None:
             return matched  # an entry of requests, and nothing else
         meant = target.qualnames()
-        for code, module, qualname in self._walk(name).codes.values():
+        for code, module, qualname in self._walk(name).values():
             if (
                 meant(qualname)
                 and (module == name or target.matches_module(module))
@@ -299,7 +297,7 @@ class _Search:
         self.waits = self.waits or not names
         written: dict[int, tuple[CodeType, str, str]] = {}
         for name in sorted(names):
-            for key, (code, module, qualname) in self._walk(name).codes.items():
+            for key, (code, module, qualname) in self._walk(name).items():
                 if target.matches_path(_absolute(code.co_filename)):
                     written[key] = (code, module, qualname)
         around = [item for item in written.values() if _spans(item[0], line)]
@@ -318,17 +316,19 @@ class _Search:
             self.refused.append((target.text, why))
         return bool(named)
 
-    def _walk(self, name: str) -> _Contents:
-        contents = self._contents.get(name)
-        if contents is None:
+    def _walk(self, name: str) -> Codes:
+        """Return the code that a module holds."""
+        codes = self._codes.get(name)
+        if codes is None:
             self._breathe()
             module = self.modules.get(name)
             names = walk.module_dict(module) or {}
             own = walk.own_dict(module)
-            contents = self._contents[name] = _Contents([], {})
-            codes = contents.codes
-            for function in walk.functions(names.values(), name):
-                contents.functions.append(function)
+            codes = self._codes[name] = {}
+            functions = list(walk.functions(names.values(), name))
+            if _NEEDS_HOLDERS:
+                self._functions[name] = functions
+            for function in functions:
                 code = original_of(function.__code__)
                 if id(code) in codes:
                     continue
@@ -343,18 +343,18 @@ class _Search:
                     if home == name and CodeType in map(type, code.co_consts):
                         for inner, inner_name in walk.nested(code, qualname):
                             codes.setdefault(id(inner), (inner, home, inner_name))
-        return contents
+        return codes
 
     def _names(self, module: str) -> list[str]:
         """Return the qualnames that a module defines, in the order of its lines."""
-        codes = self._walk(module).codes.values()
+        codes = self._walk(module).values()
         written = [item for item in codes if item[1] == module and not is_nameless(item[2])]
         return [qualname for _, _, qualname in sorted(written, key=lambda item: item[0].co_firstlineno)]
 
     def _qualname(self, function: FunctionType, module: str) -> str:
         qualname = walk.own_qualname(function)
         if qualname is None:
-            codes = self._walk(module).codes if module in self.modules else {}
+            codes = self._walk(module) if module in self.modules else {}
             known = codes.get(id(original_of(function.__code__)))
             qualname = known[2] if known else function.__code__.co_name
         return qualname
@@ -371,10 +371,10 @@ class _Search:
         all modules are walked, about 0.1 ms each.
         """
         files = {found.file for found in self.found.values()}
-        reached = [function for contents in self._contents.values() for function in contents.functions]
+        reached = [function for functions in self._functions.values() for function in functions]
         reached += self._by_attribute
         if everywhere and any("<locals>" in found.name for found in self.found.values()):
-            for name in self.modules.keys() - self._contents.keys():
+            for name in self.modules.keys() - self._functions.keys():
                 self._breathe()
                 names = walk.module_dict(self.modules[name]) or {}
                 reached += walk.functions(names.values(), name, instances=False)
