@@ -16,7 +16,7 @@ python := $(VENV)/bin/python
 pip := $(python) -m pip --quiet --quiet --disable-pip-version-check install
 
 .PHONY: help demo test lint format bench bench-here bench-readme bench-stacks bench-stacks-here bench-arming bench-arming-here soak soak-all test-all
-.PHONY: bench-job bench-job-here oracle oracle-here oracle-faults cpython-suites signals conditions conditions-here frameworks frameworks-here wheel clean
+.PHONY: bench-job bench-job-here bench-tripped bench-tripped-here oracle oracle-here oracle-faults cpython-suites signals conditions conditions-here frameworks frameworks-here wheel clean
 
 help:
 	@echo 'make demo       start a small server, trace two of its requests, leave nothing behind'
@@ -31,6 +31,7 @@ help:
 	@echo 'make bench-readme   writes what that found into the README'
 	@echo 'make bench-stacks   what a look with stacks takes after a minute on a lock, on every CPython found here'
 	@echo 'make bench-job   what a block of tracepatch.job() costs while nobody waits for jobs'
+	@echo 'make bench-tripped   a hot loop under an expensive condition: throttled, ended, and as fast as before'
 	@echo 'make bench-arming   what arming takes and holds up in an application of 20 000 functions, on every CPython found here'
 	@echo 'make frameworks  http: and job: targets on the oldest and newest of all web frameworks, on all servers and task queues, on every CPython found here'
 	@echo 'make soak       a busy process, armed and disarmed at random, every node checked (MINUTES=10; make soak-all)'
@@ -113,6 +114,12 @@ bench-job:
 
 bench-job-here: $(VENV)/.demo
 	@$(python) -m benchmarks.job
+
+bench-tripped:
+	@bash .ci/every bench-tripped-here
+
+bench-tripped-here: $(VENV)/.demo
+	@$(python) -m benchmarks.tripped
 
 bench-arming:
 	@bash .ci/every bench-arming-here
