@@ -13,7 +13,8 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-SOURCES = ("agent/tracepatch/cores/_filter.c",)
+CORES = "agent/tracepatch/cores"
+EXTENSIONS = {"_native": "native/*.c"} | ({"_filter": "_filter.c"} if sys.version_info >= (3, 12) else {})
 
 
 class Extensions(BuildHookInterface[Any]):
@@ -23,23 +24,33 @@ class Extensions(BuildHookInterface[Any]):
         wanted = os.environ.get("TRACEPATCH_BUILD", "")
         if self.target_name != "wheel" or wanted == "0" or not _usable():
             return
-        try:
-            built = [self._built(source) for source in SOURCES]
-        except Exception as error:
-            if wanted == "1":
-                raise
-            self.app.display_warning(f"tracepatch is installed without its compiled part: {error}")
+        built = []
+        for name, sources in EXTENSIONS.items():
+            try:
+                built.append(self._built(name, sources))
+            except Exception as error:
+                if wanted == "1":
+                    raise
+                self.app.display_warning(f"tracepatch is installed without its compiled part {name}: {error}")
+        if not built:
             return
         build_data["artifacts"] += built
         build_data["pure_python"] = False
         build_data["infer_tag"] = True
 
-    def _built(self, source: str) -> str:
-        """Compile one source next to itself; return the path of what came out."""
+    def _built(self, name: str, pattern: str) -> str:
+        """Compile an extension into the folder of the cores; return the path of what came out."""
         from setuptools import Distribution, Extension
 
-        place, name = Path(source).parent, Path(source).stem
-        distribution = Distribution({"ext_modules": [Extension(name, [source])]})
+        place = Path(CORES)
+        sources = sorted(str(path.relative_to(self.root)) for path in (Path(self.root) / place).glob(pattern))
+        distribution = Distribution(
+            {
+                "ext_modules": [
+                    Extension(name, sources, extra_compile_args=["-std=gnu11", "-O3", "-fvisibility=hidden"])
+                ]
+            }
+        )
         command = distribution.get_command_obj("build_ext")
         command.build_lib = str(place)
         command.build_temp = "build"
@@ -57,6 +68,6 @@ def _usable() -> bool:
     """Tell whether this interpreter has what the extensions use, and is one that they are right for."""
     return (
         sys.implementation.name == "cpython"
-        and sys.version_info >= (3, 12)
+        and sys.version_info[:2] >= (3, 10)
         and not sysconfig.get_config_var("Py_GIL_DISABLED")
     )

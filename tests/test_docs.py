@@ -93,7 +93,7 @@ def chosen(kind: str) -> list[Block]:
 
 
 MASKS = [
-    (r"\s+WHY$|\s+sys\.monitoring needs .*$|\s+all of it is Python: .*$", ""),
+    (r"\s+WHY$|\s+(sys\.monitoring needs|all of it is Python:|on uvloop the hook stays) .*$", ""),
     (r"\b\d+(\.\d+)?( ?)(ns|µs|us|ms|s)\b", "TIME"),
     (r"\b\d+m\d\ds\b|\b\d+h\d\dm\b", "TIME"),
     (r"\b\d+(\.\d+)? (B|KiB|MiB)\b", "SIZE"),
@@ -101,7 +101,7 @@ MASKS = [
     (r"\b\d+(\.\d+)? ?%", "SHARE"),
     (r"\b[0-9a-f]{12}\b|\b[0-9a-f]{8}\b|\b[0-9a-f]{16}\b", "ID"),
     (r"\b3\.1\d(\.\d+)?\b", "PYTHON"),
-    (r"\b(monitoring|profile)\b", "CORE"),
+    (r"\b(native|monitoring|profile)\b", "CORE"),
     (r" +\+\d+ inner calls?$| · \d+ inner calls? not shown$", ""),
     (r"\b\d+ calls?\b", "CALLS"),
     (r"\b\d+ (seen|passed over|not kept)\b", r"NUMBER \1"),

@@ -14,6 +14,7 @@ import pytest
 
 from processes import wait_for
 from tracepatch import frames
+from tracepatch.frame_ids import frame_id
 
 
 class Pause:
@@ -116,7 +117,7 @@ def test_the_whole_chain(function: Callable[[], Any], names: list[str]) -> None:
     assert all(frame.code.co_firstlineno < line for frame, line in zip(found.frames, lines, strict=True)), (
         "each at the line of its await, not at its beginning"
     )
-    assert found.frames[0].frame_id == id(coroutine.cr_frame)
+    assert found.frames[0].frame_id == frame_id(coroutine.cr_frame)
     coroutine.close()
 
 
@@ -159,7 +160,7 @@ def test_the_stack_of_a_thread() -> None:
     assert [frame.code.co_name for frame in found] == ["outer", "inner"]
     line = inner.__code__.co_firstlineno + 2
     wait_for(lambda: frames.stack(thread.ident)[-1].line == line)
-    assert found[-1].frame_id == id(_top(thread.ident))
+    assert found[-1].frame_id == frame_id(_top(thread.ident))
     gate.release()
     thread.join()
     assert frames.stack(thread.ident) == []

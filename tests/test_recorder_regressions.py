@@ -21,6 +21,7 @@ from processes import wait_for
 from targets import kinds, uneven
 from tracepatch import live, trigger
 from tracepatch.cores import core
+from tracepatch.frame_ids import frame_id
 from tracepatch.recording import current
 from tracepatch_shared.trace import Node, Trace
 from tracing_helpers import bench, names, outline
@@ -109,9 +110,9 @@ def test_a_dead_generators_address_does_not_pull_another_into_the_trace() -> Non
 
 def test_yields_count_towards_the_bytes_of_a_trace() -> None:
     with bench() as made:
-        made.arm("targets.uneven:many", limits={"max_bytes": 1 << 20})
+        made.arm("targets.uneven:many", limits={"max_bytes": 1 << 17})
         assert uneven.many(50_000) == 50_000
-        assert made.tracing.held_bytes < 2 << 20
+        assert made.tracing.held_bytes < 2 << 17
         trace = made.trace()
     assert (trace.status, trace.reason) == ("tripped", "max_bytes")
 
@@ -386,11 +387,12 @@ def test_a_generator_is_followed_to_its_end_inside_a_task_of_asyncio() -> None:
 def test_a_generator_that_began_unseen_is_not_the_dead_one_of_its_address() -> None:
     others: list[Iterator[int]] = []
 
-    def elsewhere(dead: Iterator[int], address: int) -> None:
+    def elsewhere(address: int) -> None:
         """Close the one that is traced, and begin another, where no hook is."""
+        dead = holder.pop()
         dead.close()  # type: ignore[attr-defined]
         del dead
-        while not others or id(others[-1].gi_frame) != address:  # type: ignore[attr-defined]
+        while not others or frame_id(others[-1].gi_frame) != address:  # type: ignore[attr-defined]
             others.append(uneven.numbers("other"))
             next(others[-1])
 
@@ -398,8 +400,8 @@ def test_a_generator_that_began_unseen_is_not_the_dead_one_of_its_address() -> N
         made.arm("targets.uneven:numbers")
         holder = [uneven.numbers("traced")]
         next(holder[0])
-        address = id(holder[0].gi_frame)  # type: ignore[attr-defined]
-        thread = threading.Thread(target=lambda: elsewhere(holder.pop(), address))
+        address = frame_id(holder[0].gi_frame)  # type: ignore[attr-defined]
+        thread = threading.Thread(target=lambda: elsewhere(address))
         thread.start()
         thread.join(10)
         assert list(others[-1]) == [1, 2]
@@ -464,7 +466,7 @@ def test_a_generator_that_a_bystander_began_is_not_the_dead_one_of_its_address(
         for _ in range(1000):
             others.append(uneven.refuses_to_be_closed())
             next(others[-1])
-            if id(others[-1].gi_frame) == address:  # type: ignore[attr-defined]
+            if frame_id(others[-1].gi_frame) == address:  # type: ignore[attr-defined]
                 return others[-1]
         pytest.skip("something else got the address")
 

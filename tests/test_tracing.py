@@ -372,11 +372,12 @@ def test_packing_that_takes_too_long_goes_on_next_time_with_the_next_trace() -> 
             for _ in range(2):
                 kinds.some()  # type: ignore[attr-defined]
             assert made.tracing.behind
+            native = made.tracing.core.name == "native"  # packs them as they come
             rounds = []
             while made.tracing.behind:
                 rounds.append(made.tracing.drain(0.0))
         turns = [piece.trace_id for pieces in rounds for piece in pieces]
-        assert len(rounds) > 10, "one batch in each"
+        assert len(rounds) > (1 if native else 10), "one batch in each"
         assert turns[0] != turns[1], "they take turns"
         assert {piece.end for pieces in rounds[-2:] for piece in pieces} == {("complete", None)}
         whole = {trace_id: TraceReader() for trace_id in turns}

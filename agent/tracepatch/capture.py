@@ -138,8 +138,8 @@ class Capturer:
                     return [_SILENT for _ in names]
                 if not self._harmless(entry, values):
                     return self._hidden(names, values)
-                if self._repr:
-                    return [self._shown(values[name]) for name in names]
+            if self._repr:
+                return [self._shown(values[name]) for name in names]
             redactor = self._redactor
             shown: list[Plain] = []
             for name in names:
@@ -173,7 +173,7 @@ class Capturer:
         if entry.naming_for is not self._trace:
             entry.naming = self._secrets.naming(entry.arguments)
             entry.naming_for = self._trace
-            if entry.naming == () and not self._repr:
+            if entry.naming == ():
                 entry.harmless_for = self._trace
         if entry.naming is None:
             return False
@@ -211,11 +211,11 @@ class Capturer:
             if (value is None or kind is bool) and not self._repr:
                 return value  # type: ignore[no-any-return]
             if entry.open_for is self._trace:
-                if kind is float:
+                if kind is float and not self._repr:
                     return value  # type: ignore[no-any-return]
             elif self._redactor.returns_secret(entry.code.co_name, kind is str or kind is bytes):
                 return self._secret(value)
-            elif not self._repr and not self._redactor.names_secret(entry.code.co_name):
+            elif not self._redactor.names_secret(entry.code.co_name):
                 entry.open_for = self._trace
         except Exception as error:
             if not ours(error):

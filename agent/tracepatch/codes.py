@@ -125,6 +125,7 @@ class Entry:
         "send",
         "serves_others",
         "silent",
+        "simple",
         "spawn",
         "suspends",
         "tell",
@@ -156,17 +157,16 @@ class Entry:
         self.silent = silent
         self.optimized = bool(flags & CO_OPTIMIZED)
         self.library = action == LIBRARY
-        self.plain = (
-            action in (APPLICATION, LIBRARY)
-            and not self.suspends
-            and self.spawn is None
+        self.simple = (
+            self.spawn is None
             and self.hand_off is None
             and self.send is None
             and not self.serves_others
             and self.tell is None
             and not self.closes
-            and not silent
         )
+        """Its calls say nothing but that it was called."""
+        self.plain = action in (APPLICATION, LIBRARY) and not self.suspends and self.simple and not silent
         """An ordinary function: it comes and goes on top of whatever runs."""
         self.occurs: Callable[[Any, Entry, FrameType], None] | None = None
         """Asked whether a call of it is one that has to occur in the trace (`having`)."""
@@ -247,8 +247,8 @@ class CodeTable:
     def __init__(self, scope: Scope, prepare: Callable[[Entry], None] | None = None) -> None:
         self._scope = scope
         self._prepare = prepare
-        self._entries: dict[int, Entry] = {}
-        self.get = self._entries.get
+        self.entries: dict[int, Entry] = {}
+        self.get = self.entries.get
 
     def add(self, code: CodeType, frame: FrameType) -> Entry:
         """Return a new entry for the code that runs in `frame` (about 5 µs, once per code object)."""
@@ -260,7 +260,7 @@ class CodeTable:
 
     def put(self, entry: Entry) -> Entry:
         """Keep an entry, unless another thread has put one for this code, and return the one that is kept."""
-        return self._entries.setdefault(id(entry.code), entry)
+        return self.entries.setdefault(id(entry.code), entry)
 
 
 def _origin(file: str, names: object) -> tuple[str, str]:

@@ -20,6 +20,7 @@ from operator import attrgetter, itemgetter, truth
 from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, GeneratorType
 from typing import Any, NamedTuple
 
+from .frame_ids import frame_id as id_of
 from .objects import qualname_of, running_name
 
 MAX_FRAMES = 2_000
@@ -62,7 +63,7 @@ _ONCE: tuple[tuple[()], ...] = ((),)
 def stack(ident: int) -> list[Frame]:
     """Return the frames of a thread, outermost first; empty when it has ended, or does not hold still."""
     for _ in range(TRIES):
-        both: tuple[Iterator[Any], ...] = (map(id, walk(ident)), map(_read, walk(ident)))
+        both: tuple[Iterator[Any], ...] = (map(id_of, walk(ident)), map(_read, walk(ident)))
         try:
             # list(map(list, ...)) is one call: no thread runs between its first step and its last. Up to 3.11 the
             # collector may, and what it calls.
@@ -105,7 +106,7 @@ class _Kind:
         one = (step,)
         found: tuple[int, tuple[CodeType, int, int, bool, bool], Any] = next(
             zip_longest(
-                map(id, map(self.frame, one)),
+                map(id_of, map(self.frame, one)),
                 map(self.facts, one),
                 map(self.awaits, filterfalse(self.running, one)),
             )
@@ -123,7 +124,7 @@ class _AsyncGenerators(_Kind):
     def read(self, step: Any) -> tuple[int, tuple[CodeType, int, int, bool, bool], Any]:
         one = (step,)
         frame_id, (code, line, last), awaited = next(
-            zip(map(id, map(self.frame, one)), map(self.facts, one), map(self.awaits, one), strict=True)
+            zip(map(id_of, map(self.frame, one)), map(self.facts, one), map(self.awaits, one), strict=True)
         )
         return frame_id, (code, line, last, False, True), awaited
 

@@ -143,7 +143,7 @@ class Calls:
         """Have a trace ask about the calls of this code, if it is one of these functions'."""
         if id(original_of(entry.code)) in self._by_code:
             entry.occurs = self.occurs
-            entry.plain = False
+            entry.simple = entry.plain = False
 
     def occurs(self, candidate: Candidate, entry: Entry, frame: FrameType) -> None:
         """A call begins in this candidate."""

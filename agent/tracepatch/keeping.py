@@ -46,6 +46,8 @@ class Candidate(Recording):
 
     __slots__ = ("_plans", "_press", "occurred", "raises")
 
+    decided = True
+
     def __init__(self, *, press: Callable[[], None], **options: Any) -> None:
         """`press` wakes the agent thread for events that have become too many to wait unpacked; `wake` only asks to."""
         super().__init__(**options)
@@ -117,7 +119,7 @@ class Account:
     def close(self, recording: Recording) -> None:
         """Take note of those that wait in a recording that is done; only of those that matter, most are dropped."""
         root = recording.first_root
-        events = list(recording.events)
+        events = recording.events.noted if recording.native else list(recording.events)
         for event in events:
             self._note(event, root)
             if self._began_ns and not self._suspensions:

@@ -6,7 +6,7 @@ Concurrency: begun on an application thread, inside the trigger; all else runs o
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from time import perf_counter, perf_counter_ns
 from typing import Any
@@ -18,8 +18,7 @@ from . import standing
 from .keeping import Account
 from .probe import Probe
 from .recording import Recording
-from .runners import Event
-from .stream import Writer
+from .stream import LogWriter, Pack, Writer
 
 STAND_S = 0.1
 """How long may be looked for the lines at which a trace stands that ends open, or is asked for while it records."""
@@ -31,8 +30,6 @@ EVENTS_AT_ONCE = 2_000
 and the agent has to answer in between."""
 BATCH = 200
 """Events that are packed between two looks at the clock."""
-
-Pack = Callable[[list[Any]], bytes]
 
 
 @dataclass(frozen=True)
@@ -71,7 +68,7 @@ class Live:
         self.probe = probe
         self.recording = recording
         self.trace_id = os.urandom(4).hex()
-        self._writer = Writer(recording.started_ns)
+        self._writer = LogWriter(recording.events) if recording.native else Writer(recording.started_ns)
         self._announced = False
         self.watch = standing.Watch(live=probe.live)
         self.slot = True
@@ -99,37 +96,51 @@ class Live:
         `event_ns` is what recording one event has cost.
         """
         recording = self.recording
-        chunk = bytearray()
-        counted = 0
+        parts: list[bytes] = []
+        size = 0
         most = EVENTS_AT_ONCE
         if not self._announced:
             self._announced = True
-            chunk += pack(self._writer.head(self._head(identity)))
+            parts.append(pack(self._writer.head(self._head(identity))))
         while True:
             done = recording.done  # before the events are taken: nothing is appended after it is set
-            batch = taken(recording, BATCH)
-            most -= len(batch)
-            self.taken += len(batch)
+            taken = self._writer.take(recording.events, BATCH, pack)
+            most -= taken.events
+            self.taken += taken.events
             enough = not recording.events or (most <= 0 and not done) or perf_counter() >= until_s
             if self.account is not None:
-                self.account.look(recording, batch)
-            for record in self._writer.records(batch):
-                chunk += pack(record)
-            recording.packed(len(chunk) - counted)
-            counted = len(chunk)
+                self.account.look(recording, taken.noted)
+            parts.append(taken.data)
+            recording.packed(sum(map(len, parts)) - size)
+            size = sum(map(len, parts))
             ends = done and not recording.events and self.account is None  # a candidate is decided first
-            if not done and not recording.events and self.watch.due(quiet=not batch):
-                chunk += pack(self._lines())
+            if not done and not recording.events and self.watch.due(quiet=not taken.events):
+                parts.append(self._lines(pack))
             if ends:
-                chunk += pack(self._end(event_ns))
-            if ends or len(chunk) >= CHUNK_BYTES or (chunk and enough):
+                parts.append(pack(self._end(event_ns)))
+            parts = [part for part in parts if part]
+            if ends or size >= CHUNK_BYTES or (parts and enough):
                 end = (recording.status, recording.reason) if ends else None
                 self.meta["calls"] = recording.calls
-                yield Piece(self.probe, self.trace_id, self.meta, bytes(chunk), end)
-                chunk.clear()
-                counted = 0
+                # A part alone goes on as it is: it is what the native core has filled.
+                data = parts[0] if len(parts) == 1 else b"".join(parts)
+                yield Piece(self.probe, self.trace_id, self.meta, data, end)
+                parts = []
+                size = 0
             if ends or enough:
                 return
+
+    def drop(self) -> int:
+        """Let go of what has been recorded and not been packed; return how many events that were."""
+        recording = self.recording
+        dropped = 0
+        while recording.events and not recording.native:  # a few at a time: freeing them holds the GIL
+            batch = [recording.events.popleft() for _ in range(min(EVENTS_AT_ONCE, len(recording.events)))]
+            dropped += len(batch)
+        if recording.native:
+            dropped = recording.events.events - self.taken
+            recording.events.clear()
+        return dropped
 
     def _head(self, identity: dict[str, Any]) -> dict[str, Any]:
         probe = self.probe
@@ -152,9 +163,9 @@ class Live:
         known = self.recording.traceparent
         return {} if known is None else {"traceparent": known}
 
-    def _lines(self) -> list[Any]:
+    def _lines(self, pack: Pack) -> bytes:
         lines = standing.lines(self.recording.open_nodes(), within_s=STAND_S)
-        return self._writer.lines(perf_counter_ns(), lines)
+        return self._writer.packed_lines(perf_counter_ns(), lines, pack)
 
     def _end(self, event_ns: float) -> list[Any]:
         recording = self.recording
@@ -173,15 +184,3 @@ class Live:
         return self._writer.end(
             recording.ended_ns, recording.status, recording.reason, fields, recording.open_nodes()
         )
-
-
-def taken(recording: Recording, most: int) -> list[Event]:
-    """Take at most so many of the events that wait, the oldest first."""
-    batch: list[Event] = []
-    take = recording.events.popleft
-    try:
-        for _ in range(most):
-            batch.append(take())
-    except IndexError:
-        pass
-    return batch

@@ -6,20 +6,21 @@ Runs on the caller's thread from beginning to end; loads the standard library on
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextvars import Token
 from types import FrameType
 from typing import Any
 
 from tracepatch_shared import records
 from tracepatch_shared.limits import Capture, Limits
+from tracepatch_shared.reader import RecordReader
 
 from .capture import Capturer
 from .codes import HIDDEN, CodeTable, Scope
 from .cores import core
 from .recording import Recording, current
 from .redaction import Redactor
-from .stream import Writer
+from .stream import LogWriter, Writer
 
 
 class LocalRecording:
@@ -40,8 +41,10 @@ class LocalRecording:
             outer=None if outer is None or outer.done else outer,
             local=True,
             threads=threads,
+            log=self._core.log,
         )
-        self._writer = Writer(self._recording.started_ns, intern=False)
+        self._writer = _writer(self._recording)
+        self._reader = RecordReader([]) if self._recording.native else None
         self._records: list[list[Any]] = []
         self._token: Token[Recording | None] | None = None
         self._before = outer
@@ -109,9 +112,7 @@ class LocalRecording:
         """Return all records so far; the last one is END once `stop` was called."""
         recording = self._recording
         ended = recording.done
-        taken = []
-        while recording.events:
-            taken.append(recording.events.popleft())
+        taken = list(self._taken())
         if not self._records:
             head = {
                 "trace_id": "",
@@ -122,7 +123,7 @@ class LocalRecording:
             }
             self._records.append(self._writer.head(head))
         if self._records[-1][0] != records.END:
-            self._records.extend(self._writer.records(taken))
+            self._records.extend(taken)
             if ended:
                 fields = {
                     "calls": recording.calls,
@@ -136,12 +137,30 @@ class LocalRecording:
                 )
         return self._records
 
+    def _taken(self) -> Iterator[list[Any]]:
+        """Yield the records of what was recorded since last time."""
+        events = self._recording.events
+        if self._reader is not None:
+            while events:
+                yield from self._reader.own(events.take())
+            return
+        waiting = []
+        while events:
+            waiting.append(events.popleft())
+        yield from self._writer.records(waiting)
+
     def _caller(self) -> FrameType:
         """Return the innermost frame that is not ours."""
         frame: FrameType | None = sys._getframe(2)
         while frame is not None and self._scope.action("", frame.f_code.co_filename) == HIDDEN:
             frame = frame.f_back
         return frame or sys._getframe(2)
+
+
+def _writer(recording: Recording) -> Writer:
+    if recording.native:
+        return LogWriter(recording.events, intern=False)
+    return Writer(recording.started_ns, intern=False)
 
 
 def local_recording(

@@ -24,6 +24,7 @@ from tracepatch_shared.records import CALL, COMPLETE, OPEN, RAISE, RETURN, TRIPP
 from . import pyversion
 from .arrival import Outcome
 from .codes import APPLICATION, HIDDEN, CodeTable, Entry, Scope
+from .frame_ids import frame_id as id_of
 from .handoff import (
     fresh,
     given_name,
@@ -36,7 +37,7 @@ from .handoff import (
     type_of,
 )
 from .objects import class_dict, mro_of
-from .runners import Frame, Node, Runner, Runners, Start, starter
+from .runners import Events, Frame, Node, Runner, Runners, Start, starter
 
 if TYPE_CHECKING:
     from tracepatch_shared.traceparent import Traceparent
@@ -56,6 +57,13 @@ EVENT_BYTES = 400
 WAKE_CALLS = 400
 """The agent thread is woken to pack whenever as many calls more have been recorded."""
 
+NATIVE_CALLS = 2_000
+"""The same for the native core, which packs them itself: to send them."""
+
+Logs = Callable[[int, "Capturer", CodeTable, bool, bool, bool], Any]
+"""Makes the log of a recording: when it started, its capturer and its code, whether arguments are wanted, texts are interned,
+and events of the root noted."""
+
 
 class Recording(Runners):
     """The recorder of one task; `called`, `returned`, ... are fed by the cores.
@@ -65,7 +73,7 @@ class Recording(Runners):
     """
 
     __slots__ = (
-        "_arguments", "_body", "_capturer", "_codes", "_emit", "_look_at", "_max_bytes", "_max_calls", "_suspensions",
+        "_arguments", "_at_once", "_body", "_capturer", "_codes", "_emit", "_look_at", "_max_bytes", "_max_calls", "_suspensions",
         "_wake", "_weight_seen", "delegates", "done", "ended_ns", "full", "known", "limits", "local", "on_end",
         "on_hand_off", "on_send", "option", "outer", "packed_bytes", "reason", "response", "root_node", "sent", "span",
         "started_at_ns", "started_ns", "status", "straight", "threads", "unstarted", "woken",
@@ -83,11 +91,14 @@ class Recording(Runners):
         outer: Recording | None = None,
         local: bool = False,
         threads: bool = False,
+        log: Logs | None = None,
     ) -> None:
         """`outer` records on beside this one: a block within a block sees all that happens, each in its own tree.
         `local` is a recording without a probe; targets may begin theirs inside it.
         """
-        super().__init__(max_depth=limits.max_depth, watch=watch)
+        self.started_ns = perf_counter_ns()
+        written = log and log(self.started_ns, capturer, codes, arguments, not local, self.decided)
+        super().__init__(max_depth=limits.max_depth, watch=watch, log=written)
         self.outer = outer
         self.local = local
         self.limits = limits
@@ -98,7 +109,6 @@ class Recording(Runners):
         self.reason: str | None = None
         self.option: str | None = None
         self.status = OPEN
-        self.started_ns = perf_counter_ns()
         self.started_at_ns = time_ns()
         self.ended_ns = 0
         self.root_node: Node | None = None
@@ -132,9 +142,18 @@ class Recording(Runners):
         self._arguments = arguments
         self._wake = wake
         self._weight_seen = 0
-        self._look_at = min(WAKE_CALLS, limits.max_calls)
+        self._at_once = WAKE_CALLS if log is None else NATIVE_CALLS
+        self._look_at = min(self._at_once, limits.max_calls)
         """The number of calls at which the limits are looked at again."""
         self._suspensions = 0
+
+    decided = False
+    """Whether it is kept is decided when it ends (class)."""
+
+    @property
+    def native(self) -> bool:
+        """Events are written where they happen."""
+        return type(self.events) is not Events
 
     # ---- events, on application threads -------------------------------------------------------------------------
 
@@ -147,15 +166,15 @@ class Recording(Runners):
                     stack[-1].elided += 1
                     return False
                 frame = frame or _getframe(2)
-                frame_id = id(frame)
-                if self.calls < self._look_at and frame_id not in self.open and len(stack) < self._max_depth:
-                    node = self.open[frame_id] = Node(entry, frame_id, runner)
+                frame_id = id_of(frame)
+                if self._calls < self._look_at and frame_id not in self.open and len(stack) < self._max_depth:
+                    node = self.open[frame_id] = self.node(entry, frame_id, runner)
                     stack.append(node)
                     entry.recorded = True
                     self._begun(node, frame)
                     return True
         frame = frame or _getframe(2)
-        return self.start_frame(frame.f_code, frame) is not None or self.follows(id(frame))
+        return self.start_frame(frame.f_code, frame) is not None or self.follows(id_of(frame))
 
     def returned(self, entry: Entry, frame_id: int, value: object) -> bool:
         """A frame returned `value`; return whether that changed more than the top of a runner."""
@@ -179,7 +198,7 @@ class Recording(Runners):
     def _begun(self, node: Node, frame: FrameType) -> None:
         """Record a call."""
         entry = node.entry
-        self.calls += 1
+        self._calls += 1
         plain = None
         if self._arguments and entry.arguments:
             values = frame.f_locals
@@ -326,7 +345,7 @@ class Recording(Runners):
             return False
         kind = type(body)
         if kind is GeneratorType:
-            self._body = id(body.gi_frame)  # type: ignore[attr-defined]
+            self._body = id_of(body.gi_frame)  # type: ignore[attr-defined]
         elif any(type(class_dict(owner).get("close")) is FunctionType for owner in mro_of(kind)):
             self._body = id(body)
         else:
@@ -344,7 +363,7 @@ class Recording(Runners):
 
     def _body_ends(self, entry: Entry, frame: FrameType) -> None:
         """A frame begins: when it ends so does the body, if it is that of the generator or of `close`."""
-        if id(frame) != self._body:
+        if id_of(frame) != self._body:
             if not entry.closes:
                 return
             values = frame.f_locals
@@ -356,7 +375,7 @@ class Recording(Runners):
             if self.response is not None:
                 self.response.ends()
         self._body = 0
-        self.root_node = self.open.get(id(frame))
+        self.root_node = self.open.get(id_of(frame))
         if self.root_node is None:  # passed over
             self.finish()
 
@@ -449,7 +468,9 @@ class Recording(Runners):
 
     @property
     def held_bytes(self) -> int:
-        """Bytes that the events which wait for the agent thread weigh, estimated."""
+        """Bytes that the events which wait for the agent thread weigh, estimated; written ones are counted."""
+        if self.native:
+            return len(self.events)
         return len(self.events) * (EVENT_BYTES // 2) + max(0, self._capturer.weight - self._weight_seen)
 
     def packed(self, count: int) -> None:
@@ -462,12 +483,12 @@ class Recording(Runners):
         if self.calls >= self._max_calls:
             self.fill("max_calls")
             return False
-        self._look_at = min(self.calls + WAKE_CALLS, self._max_calls)
+        self._look_at = min(self.calls + self._at_once, self._max_calls)
         return not self._weigh()
 
     def _weigh(self) -> bool:
         """Wake the agent thread; return whether the trace holds more bytes than it may."""
-        over = self.held_bytes + self.packed_bytes > self._max_bytes
+        over: bool = self.held_bytes + self.packed_bytes + self.events.text_bytes > self._max_bytes
         if over:
             self.fill("max_bytes")
         self._wake()
@@ -485,7 +506,7 @@ class Recording(Runners):
         if type(item) is CoroutineType and fresh(item):
             shown = self.shown_name(name)
             automatic = shown.startswith("Task-") or shown.rpartition(".")[2] == item.cr_code.co_name
-            self.spawning(id(item.cr_frame), "" if automatic else shown)
+            self.spawning(id_of(item.cr_frame), "" if automatic else shown)
 
     def _note_send(self, entry: Entry, frame: FrameType) -> None:
         """A thread is started, or work given to a pool of threads."""
@@ -578,6 +599,6 @@ def recorded_ns(prepare: Callable[[Entry], None]) -> float:
         began = perf_counter_ns()
         for number in range(rounds):
             recording.start_frame(frame.f_code, frame)
-            recording.leave_by_return(id(frame), number)
+            recording.leave_by_return(id_of(frame), number)
         best = min(best, (perf_counter_ns() - began) / (2 * rounds))
     return best

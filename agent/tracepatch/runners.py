@@ -29,12 +29,16 @@ from collections.abc import Callable, Sequence
 from inspect import CO_ASYNC_GENERATOR
 from time import perf_counter_ns
 from types import CodeType
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from tracepatch_shared.records import BRANCH, LOST, REENTER, RESUME, SUSPEND, YIELD
 
 from . import strand
 from .codes import LIBRARY, SKIPPED, SUSPENDS, Entry
+from .frame_ids import frame_id as id_of
+
+if TYPE_CHECKING:
+    from .cores._native import Log
 
 
 class Frame(Protocol):
@@ -117,22 +121,40 @@ class Start(NamedTuple):
 Event = tuple[Any, ...]
 
 
+class Events(deque):  # type: ignore[type-arg]
+    """Events that wait to be written."""
+
+    pending = 0
+    """Calls that the native core has recorded, and `_calls` does not count so far."""
+    text_bytes = 0
+    """What texts weigh that it keeps to know them again."""
+
+
 class Runners:
     """All runners of one trace."""
 
     __slots__ = (
-        "_clock", "_max_depth", "_watch", "calls", "current", "events", "handed", "here", "last", "lost", "mixed", "open", "returned_root", "root", "spawned",
+        "_calls", "_clock", "_max_depth", "_watch", "current", "events", "handed", "here", "last", "lost", "mixed", "node", "open", "returned_root", "root", "spawned",
     )  # fmt: skip
 
     def __init__(
-        self, *, max_depth: int, watch: Callable[[CodeType], None], clock: Callable[[], int] = perf_counter_ns
+        self,
+        *,
+        max_depth: int,
+        watch: Callable[[CodeType], None],
+        clock: Callable[[], int] = perf_counter_ns,
+        log: Log | None = None,
     ) -> None:
-        """`watch` is told each code whose yields and resumes must be reported from now on."""
-        self.events: deque[Event] = deque()
+        """`watch` is told each code whose yields and resumes must be reported from now on.
+
+        `log` is the native core's, which writes events where they happen; without it they wait as they are.
+        """
+        self.events: Any = Events() if log is None else log
         self.here = strand.identity()
         """Tells apart what runs one call at a time; the key of `current`."""
-        self.current: dict[int, Runner] = {}
-        self.open: dict[int, Node] = {}
+        self.current: Any = {} if log is None else log.current
+        self.open: Any = {} if log is None else log.open
+        self.node: Any = Node if log is None else log.node
         self.spawned: dict[int, Start] = {}
         self.handed: dict[int, list[Start]] = {}
         self.mixed: set[int] = set()
@@ -141,15 +163,20 @@ class Runners:
         self.returned_root: Node | None = None
         """The root of a trace that goes on after it: what comes then hangs below it."""
         self.last: Runner | None = None
-        self.calls = 0
+        self._calls = 0
         self.lost = 0
         self._max_depth = max_depth
         self._watch = watch
         self._clock = clock
 
+    @property
+    def calls(self) -> int:
+        """Calls that were recorded (any thread)."""
+        return self._calls + int(self.events.pending)
+
     def start(self, entry: Entry, frame: Frame) -> Node | None:
         """A frame begins: return its node when it is to be recorded as a call."""
-        frame_id = id(frame)
+        frame_id = id_of(frame)
         self.reused(frame_id)
         thread = self.here()
         runner = self.current.get(thread)
@@ -167,7 +194,7 @@ class Runners:
         if action == SKIPPED or (entry.library and top.entry.library) or len(stack) >= self._max_depth:
             top.elided += 1
             return None
-        node = Node(entry, frame_id, runner)
+        node: Node = self.node(entry, frame_id, runner)
         if not runner.shown:
             handed = self._take_handed(entry, thread) if runner.link == "inferred" else None
             if handed is not None:
@@ -198,7 +225,7 @@ class Runners:
         if runner is None:
             runner = self.root = Runner("root", entry.code.co_name, None, "exact")
         self._step_in(runner, self.here())
-        node = Node(entry, id(frame), runner)
+        node = self.node(entry, id_of(frame), runner)
         node.visible = False
         runner.stack.append(node)
         self.open[node.frame_id] = node
@@ -208,7 +235,7 @@ class Runners:
 
     def leave(self, frame_id: int) -> Node | None:
         """A frame has returned or was unwound: return its node when it was recorded, the runner adjusted."""
-        node = self.open.pop(frame_id, None)
+        node: Node | None = self.open.pop(frame_id, None)
         if node is None:
             return None
         if node.saved is not None:
@@ -324,10 +351,10 @@ class Runners:
         """
         between = [frame]
         above = frame.f_back
-        while above is not None and above.f_code.co_flags & SUSPENDS and id(above) not in self.open:
+        while above is not None and above.f_code.co_flags & SUSPENDS and id_of(above) not in self.open:
             between.append(above)
             above = above.f_back
-        top = None if above is None else self.open.get(id(above))
+        top = None if above is None else self.open.get(id_of(above))
         if top is None or self.here() in self.current:
             return False
         runner = top.runner
@@ -335,10 +362,10 @@ class Runners:
             return False
         self._continue(runner, None)
         for step in reversed(between):
-            node = Node(entry_of(step), id(step), runner)
+            node = self.node(entry_of(step), id_of(step), runner)
             node.visible = False
             runner.stack.append(node)
-            self.open[id(step)] = node
+            self.open[node.frame_id] = node
             self._watch(step.f_code)
         return True
 
@@ -404,7 +431,7 @@ class Runners:
         else:
             runner = self._begin_runner(entry, frame_id, thread, outer)
         visible = runner is self.root or entry.action not in (LIBRARY, SKIPPED)
-        node = Node(entry, frame_id, runner)
+        node: Node = self.node(entry, frame_id, runner)
         if not visible:
             node.visible = False
         runner.name = runner.name or entry.code.co_name

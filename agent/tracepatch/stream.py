@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from types import CodeType
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tracepatch_shared import records
 from tracepatch_shared.values import EXT_MARK, EXT_STRING, Mark
@@ -16,7 +16,22 @@ from tracepatch_shared.values import EXT_MARK, EXT_STRING, Mark
 from .codes import Entry
 from .runners import Event, Node, Runner
 
+if TYPE_CHECKING:
+    from collections import deque
+
+    from .cores._native import Log
+
 Record = list[Any]
+Pack = Callable[[Any], bytes]
+
+
+class Taken(NamedTuple):
+    """What was taken of a recording: its records, how many events these are, and those that decide whether it is kept."""
+
+    data: bytes
+    events: int
+    noted: list[Event]
+
 
 INTERNED = 4096
 """Texts that one stream interns at the most."""
@@ -51,6 +66,21 @@ class Writer:
         """Return the stream's first record."""
         return [records.HEAD, fields]
 
+    def take(self, events: deque[Event], most: int, pack: Pack) -> Taken:
+        """Take at most so many of the events that wait, the oldest first, and pack their records."""
+        batch: list[Event] = []
+        take = events.popleft
+        try:
+            for _ in range(most):
+                batch.append(take())
+        except IndexError:
+            pass
+        return Taken(b"".join(map(pack, self.records(batch))), len(batch), batch)
+
+    def packed_lines(self, now_ns: int, lines: dict[str, int], pack: Pack) -> bytes:
+        """Return the packed record of `lines`."""
+        return pack(self.lines(now_ns, lines))
+
     def records(self, events: Iterable[Event]) -> Iterator[Record]:
         """Yield the records for some events."""
         for event in events:
@@ -79,7 +109,7 @@ class Writer:
                 if found is None:
                     found = (len(self._codes), entry)
                     self._codes[id(entry.code)] = found
-                    yield self._code(entry)
+                    yield code_record(entry)
                 yield [records.CALL, delta, found[0], *values] if values else [records.CALL, delta, found[0]]
             elif kind == records.RETURN:
                 tail = [event[4]]
@@ -130,18 +160,6 @@ class Writer:
             record.append(node.elided)
         return record
 
-    def _code(self, entry: Entry) -> Record:
-        code = entry.code
-        return [
-            records.CODE,
-            entry.module,
-            qualname(code, entry.module),
-            code.co_filename,
-            code.co_firstlineno,
-            list(entry.arguments),
-            entry.flags,
-        ]
-
     def _interned(self, values: Record, index: int) -> Iterator[Record]:
         """Replace a text that comes again by a reference, and write it out when it comes for the second time."""
         text = values[index]
@@ -159,21 +177,72 @@ class Writer:
         values[index] = Reference(number)
 
 
-def packer() -> Callable[[Record], bytes]:
-    """Return a function that packs one record; loads msgpack."""
+class LogWriter(Writer):
+    """The writer of a trace that the native core writes itself: what is left to it is the first record and the last."""
+
+    def __init__(self, log: Log, *, intern: bool = True) -> None:
+        super().__init__(log.last_ns, intern=intern)
+        self._log = log
+        self._taken = 0
+
+    def take(self, events: Any, most: int, pack: Pack) -> Taken:  # noqa: ARG002 - as much as is sent at once
+        log = self._log
+        data = log.take()
+        count, self._taken = log.events - self._taken, log.events
+        noted: list[Event] = []
+        if log.noted:
+            noted, log.noted[:] = log.noted[:], []
+        return Taken(data, count, noted)
+
+    def end(self, now_ns: int, *rest: Any) -> Record:
+        self._last_ns = self._log.last_ns
+        self.elided = self._log.elided
+        return super().end(now_ns or self._last_ns, *rest)
+
+    def packed_lines(self, now_ns: int, lines: dict[str, int], pack: Pack) -> bytes:
+        self._log.lines(now_ns, pack(lines))  # in its place among what is recorded meanwhile
+        return self._log.take()
+
+
+def code_record(entry: Entry) -> Record:
+    """Return the record that says what a code object is."""
+    code = entry.code
+    return [
+        records.CODE,
+        entry.module,
+        qualname(code, entry.module),
+        code.co_filename,
+        code.co_firstlineno,
+        list(entry.arguments),
+        entry.flags,
+    ]
+
+
+def packer() -> Pack:
+    """Return a function that packs one record, or any plain data; loads msgpack. For one thread at a time."""
     import msgpack
 
-    def special(item: object) -> Any:
-        kind = type(item)
-        if kind is Reference:
-            return msgpack.ExtType(EXT_STRING, msgpack.packb(item.number))  # type: ignore[attr-defined]
-        if kind is Mark:
-            inner = msgpack.packb([item.kind, item.fields], default=special)  # type: ignore[attr-defined]
-            return msgpack.ExtType(EXT_MARK, inner)
-        raise TypeError(f"not plain data: {kind.__name__}")
-
-    pack: Callable[[Record], bytes] = msgpack.Packer(default=special).pack
+    pack: Pack = msgpack.Packer(default=_special).pack
     return pack
+
+
+def packed(item: Any) -> bytes:
+    """Pack one record, or any plain data (any thread, once msgpack is loaded)."""
+    import msgpack
+
+    data: bytes = msgpack.packb(item, default=_special)
+    return data
+
+
+def _special(item: object) -> Any:
+    import msgpack
+
+    kind = type(item)
+    if kind is Reference:
+        return msgpack.ExtType(EXT_STRING, msgpack.packb(item.number))  # type: ignore[attr-defined]
+    if kind is Mark:
+        return msgpack.ExtType(EXT_MARK, packed([item.kind, item.fields]))  # type: ignore[attr-defined]
+    raise TypeError(f"not plain data: {kind.__name__}")
 
 
 _QUALNAMES: dict[str, dict[int, tuple[CodeType, str]]] = {}

@@ -22,13 +22,13 @@ from .budget import Tax
 from .codes import Scope
 from .cores import Core, core
 from .keeping import POSTPONED_BYTES, UNDECIDED, UNDECIDED_BYTES, Candidate, keep_of
-from .live import EVENTS_AT_ONCE, Live, Pack, Piece, taken
+from .live import Live, Piece
 from .policy import DEFAULT, Policy
 from .probe import Probe
 from .recording import Recording
 from .resolve import Function, Resolution
 from .slices import Slices
-from .stream import packer
+from .stream import Pack, packer
 from .trigger import Trigger
 from .where import of_arguments
 
@@ -314,8 +314,7 @@ class Tracing:
         if live.slot:
             live.slot = False
             probe.slots.append(None)
-        while events := len(taken(recording, EVENTS_AT_ONCE)):  # a few at a time: freeing them holds the GIL
-            self._spent_ns += events * self.core.cost_ns()[0]
+        self._spent_ns += live.drop() * self.core.cost_ns()[0]
         recording.forget()
         return False
 

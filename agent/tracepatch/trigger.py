@@ -297,6 +297,7 @@ class Trigger:
             "arguments": probe.args,
             "outer": _live(current.get()),
             "threads": probe.threads,
+            "log": tracing.core.log,
         }
         if probe.keep is None:
             recording = Recording(wake=tracing.wake, **options)

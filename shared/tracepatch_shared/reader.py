@@ -37,6 +37,7 @@ class RecordReader:
             "timestamp": 1,
         }
         self._unpackb = msgpack.unpackb
+        self._make = msgpack.Unpacker
         self._unpacker = msgpack.Unpacker(max_buffer_size=MAX_RECORD_BYTES + _PIECE, **self._options)
 
     def feed(self, data: bytes) -> Iterator[list[Any]]:
@@ -60,6 +61,15 @@ class RecordReader:
                     return
                 if type(record) is list:
                     yield record
+
+    def own(self, data: bytes) -> Iterator[list[Any]]:
+        """Yield the records of a piece that this process has written, and that ends with one.
+
+        Nothing is caught: what a signal handler raises meanwhile is the application's.
+        """
+        unpacker = self._make(max_buffer_size=len(data), **self._options)
+        unpacker.feed(data)
+        yield from unpacker
 
     def _extension(self, number: int, data: bytes) -> Any:
         if number == EXT_STRING:

@@ -9,6 +9,8 @@ import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
+from tracepatch.frame_ids import frame_id
+
 from . import patience
 
 
@@ -116,13 +118,13 @@ def apply(function: Callable[[int], None], count: int) -> None:
 
 def takes_in_place_of(holder: list[Any]) -> list[int]:
     """Close a generator, and take from another whose frame lies at its address; from none when none comes to lie there."""
-    address = id(holder[-1].gi_frame)
+    address = frame_id(holder[-1].gi_frame)
     holder.pop().close()
     others: list[Any] = []
     while len(others) < 500:
         others.append(numbers("other"))
         next(others[-1])
-        if id(others[-1].gi_frame) == address:
+        if frame_id(others[-1].gi_frame) == address:
             return list(others[-1])
     return []
 
@@ -145,7 +147,7 @@ def refuses_to_be_closed() -> Iterator[int]:
 def takes_from_a_stranger(begin: Callable[[int], Iterator[int]]) -> list[int]:
     mine = refuses_to_be_closed()
     next(mine)
-    address = id(mine.gi_frame)  # type: ignore[attr-defined]
+    address = frame_id(mine.gi_frame)  # type: ignore[attr-defined]
     del mine
     return list(contextvars.Context().run(begin, address))
 

@@ -18,7 +18,7 @@ from .. import pyversion
 
 if TYPE_CHECKING:
     from ..codes import Entry
-    from ..recording import Recording
+    from ..recording import Logs, Recording
     from ..resolve import Function
 
 Trigger = Callable[[CodeType, FrameType], bool]
@@ -30,6 +30,10 @@ class Core(Protocol):
     """What triggers tasks and feeds recordings. Methods run on the agent thread unless they say otherwise."""
 
     name: str
+
+    @property
+    def log(self) -> Logs | None:
+        """What makes the log of a recording, where this core writes the stream itself."""
 
     @property
     def reason(self) -> str:
@@ -121,8 +125,16 @@ def _choose(forced: str) -> Core:
     best = "monitoring" if pyversion.MONITORING else "profile"
     if forced not in ("", "monitoring", "profile", "native"):
         raise UsageError(
-            f"TRACEPATCH_CORE={forced!r} is not a core: use monitoring or profile, or leave it unset"
+            f"TRACEPATCH_CORE={forced!r} is not a core: use native, monitoring or profile, or leave it unset"
         )
+    if forced in ("", "native"):
+        try:
+            return _compiled()
+        except ImportError as error:
+            if forced:
+                raise UsageError(
+                    f"TRACEPATCH_CORE=native is not available here: {error}; leave it unset, or install again with a compiler"
+                ) from None
     if forced and forced != best:
         raise UsageError(
             f"TRACEPATCH_CORE={forced} is not available on Python {pyversion.TEXT}: {best} is, leave it unset"
@@ -134,3 +146,13 @@ def _choose(forced: str) -> Core:
     from .profile import ProfileCore
 
     return ProfileCore()
+
+
+def _compiled() -> Core:
+    if pyversion.MONITORING:
+        from .compiled import NativeCore
+
+        return NativeCore()
+    from .evaluation import EvaluationCore
+
+    return EvaluationCore()

@@ -32,6 +32,7 @@ from tracepatch_shared.errors import Conflict
 
 from ..codes import SUSPENDS, Entry
 from ..containment import ours, take
+from ..frame_ids import frame_id as id_of
 from ..recording import Recording, current, receive, recorded_ns
 from . import Trigger
 from .beginning import begun
@@ -43,6 +44,7 @@ except ImportError:  # there was no compiler when it was installed
     Filter = None  # type: ignore[assignment, misc, unused-ignore]
 
 if TYPE_CHECKING:
+    from ..recording import Logs
     from ..resolve import Function
 
 monitoring: Any = sys.monitoring  # type: ignore[attr-defined, unused-ignore]  # only cores/__init__ chooses this module
@@ -69,6 +71,7 @@ class MonitoringCore:
     """See the module; one object per process."""
 
     name = "monitoring"
+    log: Logs | None = None
 
     def __init__(self, *, compiled: bool = COMPILED) -> None:
         """Without its `compiled` part the callbacks themselves drop what concerns no trace."""
@@ -91,11 +94,19 @@ class MonitoringCore:
         self.toggles = 0
         self._counted = 0
         on_start, self._on_start_counted, on_return, self._heed_in_python = self._make_callbacks()
-        self._on_start: Any = Filter(current, on_start) if compiled else on_start
-        self._on_return: Any = Filter(current, on_return) if compiled else on_return
-        self._on_unwind: Any = Filter(current, self._unwinds) if compiled else self._unwinds
+        self._on_start: Any = self._filtered("start", on_start)
+        self._on_return: Any = self._filtered("return", on_return)
+        self._on_unwind: Any = self._filtered("unwind", self._unwinds)
+        self._on_yield: Any = self._filtered("yield", self._yields)
+        self._on_resume: Any = self._filtered("resume", self._resumes)
         if compiled:
             self._on_return.code = _LOADER
+
+    def _filtered(self, kind: str, callback: Any) -> Any:
+        """Return what the interpreter calls for an event of this kind, and what drops those that concern no trace."""
+        if not self._compiled or kind in ("yield", "resume"):
+            return callback
+        return Filter(current, callback)
 
     # ---- tool id ------------------------------------------------------------------------------------------------
 
@@ -443,7 +454,7 @@ class MonitoringCore:
                 return
             try:
                 if parked:
-                    reused(id(_getframe(1)))
+                    reused(id_of(_getframe(1)))
                 if recording is None or recording.done or (recording.local and self._aimed):
                     self._begins(recording, code, _getframe(1))
                 else:
@@ -461,7 +472,7 @@ class MonitoringCore:
                 self._counted += 1
             try:
                 if parked:
-                    reused(id(_getframe(1)))
+                    reused(id_of(_getframe(1)))
                 if recording is None or recording.done or (recording.local and self._aimed):
                     self._begins(recording, code, _getframe(1))
                 else:
@@ -481,10 +492,10 @@ class MonitoringCore:
                 if recording is not None and not recording.done:
                     entry = recording.known(id(code))
                     if entry is not None and entry.recorded:
-                        if recording.returned(entry, id(_getframe(1)), value) and recording.done:
+                        if recording.returned(entry, id_of(_getframe(1)), value) and recording.done:
                             recording.restore()
                     elif recording.outer is not None:
-                        recording.leave_by_return(id(_getframe(1)), value)
+                        recording.leave_by_return(id_of(_getframe(1)), value)
                 if code is loader and self._loaded is not None:
                     self._loaded(value)
             except BaseException as error:  # noqa: BLE001 - contained
@@ -510,7 +521,7 @@ class MonitoringCore:
         if recording is None or recording.done:
             return
         try:
-            frame_id = id(_getframe(1))
+            frame_id = id_of(_getframe(1))
             if frame_id in recording.open or recording.outer is not None:
                 recording.leave_by_raise(frame_id, exception)
                 if recording.done:
@@ -518,26 +529,28 @@ class MonitoringCore:
         except BaseException as error:  # noqa: BLE001 - contained
             self._contain(error, recording)
 
-    def _on_yield(self, _code: CodeType, offset: int, _value: object) -> None:
+    def _yields(self, _code: CodeType, offset: int, _value: object) -> None:
         recording = current.get()
         try:
             frame = _getframe(1)
             if recording is None or recording.done:
-                self._taken(id(frame), None)  # it began here, unseen: whoever had its address before is dead
+                self._taken(
+                    id_of(frame), None
+                )  # it began here, unseen: whoever had its address before is dead
                 return
             # What yields here runs: a generator that was parked at this address is dead.
-            self._parking.reused(id(frame))
+            self._parking.reused(id_of(frame))
             if len(self._live) > 1:
-                self._taken(id(frame), recording)
-            self._parking.yielded(recording, frame, suspended=recording.suspend(id(frame), offset))
+                self._taken(id_of(frame), recording)
+            self._parking.yielded(recording, frame, suspended=recording.suspend(id_of(frame), offset))
         except BaseException as error:  # noqa: BLE001 - contained
             self._contain(error, recording)
 
-    def _on_resume(self, _code: CodeType, _offset: int) -> None:
+    def _resumes(self, _code: CodeType, _offset: int) -> None:
         recording = current.get()
         try:
             frame = _getframe(1)
-            frame_id = id(frame)
+            frame_id = id_of(frame)
             if frame_id in self._parking.parked:
                 recording = self._parking.unpark(frame_id, frame_id)
             self._taken(frame_id, recording)
@@ -550,7 +563,7 @@ class MonitoringCore:
         recording = current.get()
         try:
             frame = _getframe(1)
-            frame_id = id(frame)
+            frame_id = id_of(frame)
             root = self._parking.root_of(frame_id)
             known = root in self._parking.parked or any(frame_id in live.open for live in tuple(self._live))
             if known and not begun(frame):

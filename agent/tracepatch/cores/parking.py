@@ -13,6 +13,7 @@ from dis import opmap
 from types import FrameType
 
 from ..codes import SUSPENDS
+from ..frame_ids import frame_id as id_of
 from ..recording import Recording
 
 _DELEGATES = frozenset(opmap[name] for name in ("SEND", "YIELD_FROM") if name in opmap)
@@ -38,7 +39,7 @@ class Parking:
         if root is None or root.entry.coroutine or not root.entry.suspends:
             return
         inner = recording.delegates
-        frame_id = id(frame)
+        frame_id = id_of(frame)
         answers = frame_id in recording.woken and root.frame_id != frame_id
         if suspended and (answers or root.frame_id == frame_id):
             # The Context is its caller's again.

@@ -38,6 +38,7 @@ from tracepatch_shared.errors import Conflict, NotTraceable
 from .. import pyversion
 from ..codes import SUSPENDS, Entry
 from ..containment import ours, take
+from ..frame_ids import frame_id as id_of
 from ..objects import mro_of
 from ..recording import Recording, current, receive, recorded_ns
 from ..starts import stepped_by
@@ -49,6 +50,7 @@ from .unwinding import Raised, Unwinding
 
 if TYPE_CHECKING:
     from ..prologue import Injection
+    from ..recording import Logs
     from ..resolve import Function
 
 _RETURN_VALUE = opmap["RETURN_VALUE"]
@@ -67,6 +69,7 @@ class ProfileCore:
     """See the module; one object per process."""
 
     name = "profile"
+    log: Logs | None = None
 
     def __init__(self) -> None:
         self._users: set[object] = set()
@@ -101,13 +104,17 @@ class ProfileCore:
 
     @property
     def reason(self) -> str:
-        why = f"sys.monitoring needs Python 3.12, this is {pyversion.TEXT}"
+        why = [self._why()]
         if not self._users and (carrying := self._carrying()):
-            why += f"; the hook is still on threads that wait ({carrying}), until they go on"
+            why.append(f"the hook is still on threads that wait ({carrying}), until they go on")
         loops = [name for name in _WITHOUT_HANDLES if name in sys.modules]
         if loops:
-            why += f"; on {' and '.join(loops)} the hook stays on the thread while a trace records there"
-        return why
+            why.append(f"on {' and '.join(loops)} the hook stays on the thread while a trace records there")
+        return "; ".join(filter(None, why))
+
+    def _why(self) -> str:
+        """Return why this core and no better one."""
+        return f"sys.monitoring needs Python 3.12, this is {pyversion.TEXT}"
 
     # ---- what is occupied ---------------------------------------------------------------------------------------
 
@@ -363,7 +370,7 @@ class ProfileCore:
                 return False
             current.set(recording)
             outer = recording.outer
-            if outer is not None and outer.follows(id(frame)):
+            if outer is not None and outer.follows(id_of(frame)):
                 recording.outer = None  # the hook of a block around this one has told it already
             root = recording.root_node = recording.start_frame(frame.f_code, frame)
             recording.outer = outer
@@ -450,7 +457,9 @@ class ProfileCore:
         for thread, runner, root in running:
             frame = stacks.get(thread)
             below = frame
-            while frame is not None and not (id(frame) == root.frame_id and frame.f_code is root.entry.code):
+            while frame is not None and not (
+                id_of(frame) == root.frame_id and frame.f_code is root.entry.code
+            ):
                 below = frame
                 frame = frame.f_back
             if "greenlet" in sys.modules and self._outermost.get(recording) != id(below):
@@ -657,7 +666,7 @@ class ProfileCore:
             try:
                 if value is None and entry.opcodes[frame.f_lasti] != _RETURN_VALUE:
                     self._followed(frame, event, value)
-                elif recording.returned(entry, id(frame), value):
+                elif recording.returned(entry, id_of(frame), value):
                     self._left(recording)
             except BaseException as error:  # noqa: BLE001 - contained
                 self._contain(error, recording)
@@ -691,21 +700,23 @@ class ProfileCore:
                 return None
             if code.co_flags & SUSPENDS:
                 if frame.f_trace is None:
-                    recording.reused(id(frame))  # never followed: what was followed at this address is dead
-                if recording.follows(id(frame)):
+                    recording.reused(
+                        id_of(frame)
+                    )  # never followed: what was followed at this address is dead
+                if recording.follows(id_of(frame)):
                     if self._unwinding.on_its_way or self._handles.get(here()) is not None:
                         self._unwinding.resumed(frame)
                     if pyversion.RESUME_OPCODE:
                         _come_along(recording, frame)
-                    recording.resume(id(frame), frame)
+                    recording.resume(id_of(frame), frame)
                     return self._event_hook
                 if frame.f_lasti != recording.entry(frame).first:
                     return self._thrown(recording, frame)
             if len(self._live) > 1:
                 for other in tuple(self._live):
                     if other is not recording:
-                        other.reused(id(frame))  # a generator that ended where this one runs now
-            if recording.start_frame(code, frame) is None and not recording.follows(id(frame)):
+                        other.reused(id_of(frame))  # a generator that ended where this one runs now
+            if recording.start_frame(code, frame) is None and not recording.follows(id_of(frame)):
                 return None
             frame.f_trace_lines = False
         except BaseException as error:  # noqa: BLE001 - contained
@@ -718,7 +729,7 @@ class ProfileCore:
         if recording.runs_here() or not recording.thrown_below(frame):
             return None
         step: FrameType | None = frame
-        while step is not None and recording.follows(id(step)) and step.f_trace is None:
+        while step is not None and recording.follows(id_of(step)) and step.f_trace is None:
             step.f_trace = self._event_hook
             step.f_trace_lines = False
             step = step.f_back
@@ -731,7 +742,7 @@ class ProfileCore:
             self._pass()
             return
         try:
-            frame_id = id(frame)
+            frame_id = id_of(frame)
             if event == "return":
                 self._leaves(recording, frame, frame_id, value)
             else:
@@ -822,20 +833,20 @@ class ProfileCore:
 
         A root that is dead, and whose address this frame has, is forgotten.
         """
-        root_id = self._parking.root_of(id(frame))
+        root_id = self._parking.root_of(id_of(frame))
         parked = self._parking.parked.get(root_id)
         if parked is None:
             return recording
-        node = parked.open.get(id(frame))
+        node = parked.open.get(id_of(frame))
         if (
             node is None
             or node.entry.code is not frame.f_code
             or frame.f_lasti == node.entry.first
             or frame.f_trace is None  # it began where nothing was followed
         ):
-            self._parking.reused(id(frame))
+            self._parking.reused(id_of(frame))
             return recording
-        return self._parking.unpark(root_id, id(frame))
+        return self._parking.unpark(root_id, id_of(frame))
 
     # ---- cost and fork ------------------------------------------------------------------------------------------
 
@@ -869,7 +880,7 @@ def _come_along(recording: Recording, frame: FrameType) -> None:
     while (back := chain[-1].f_back) is not None and back.f_code.co_flags & CO_GENERATOR:
         chain.append(back)
     for inner, outer in reversed(tuple(pairwise(chain))):
-        recording.come_along(id(inner), id(outer))
+        recording.come_along(id_of(inner), id_of(outer))
 
 
 def _on_asyncio() -> bool:

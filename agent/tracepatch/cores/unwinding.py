@@ -18,6 +18,7 @@ from typing import Any
 
 from .. import pyversion
 from ..codes import COROUTINE, SUSPENDS
+from ..frame_ids import frame_id as id_of
 from ..recording import Recording
 from ..strand import here
 
@@ -37,7 +38,7 @@ class Unwinding:
         """By frames: what was raised there, and not caught so far."""
         self.caught: dict[int, Raised] = {}
         """By frames: what a handler there may raise again."""
-        self._leaving: dict[int, Raised] = {}
+        self.leaving: dict[int, Raised] = {}
         """By strands: what has left the last frame, and not arrived in another one so far."""
         self._again: set[int] = set()
         """Frames whose last instruction raised again: `with` does so, and the frame then stands where its body raised,
@@ -47,7 +48,7 @@ class Unwinding:
 
     def clear(self) -> None:
         """Forget everything."""
-        for table in (self.raised, self.caught, self._leaving, self._before, self._again):
+        for table in (self.raised, self.caught, self.leaving, self._before, self._again):
             table.clear()
 
     def forget(self, frame_id: int) -> None:
@@ -67,17 +68,17 @@ class Unwinding:
 
     def arrived(self) -> None:
         """What leaves frames on this strand goes no further."""
-        self._leaving.pop(here(), None)
+        self.leaving.pop(here(), None)
 
     @property
     def on_its_way(self) -> bool:
         """Something has left a frame on this strand: what is resumed now may have it thrown in."""
-        return here() in self._leaving
+        return here() in self.leaving
 
     def resumed(self, frame: FrameType) -> None:
         """Something may be thrown into the frame: a handler shows by the next line."""
-        if not self.handles(id(frame)):  # else the handler may raise again what it has in hand
-            self.caught.pop(id(frame), None)
+        if not self.handles(id_of(frame)):  # else the handler may raise again what it has in hand
+            self.caught.pop(id_of(frame), None)
         frame.f_trace_lines = True
 
     def event(self, recording: Recording, frame: FrameType, event: str, value: Any) -> None:
@@ -89,30 +90,30 @@ class Unwinding:
         elif event == "exception":
             if value[0] is StopIteration and recording.entry(frame).opcodes[frame.f_lasti] in _ITERATES:
                 return  # the end of an iteration or an await: it is not this frame's
-            self.raised[id(frame)] = recording.raised(value[1])
+            self.raised[id_of(frame)] = recording.raised(value[1])
             self.arrived()
             frame.f_trace_lines = True
             if not frame.f_trace_opcodes:
-                self._before[id(frame)] = id(sys.exc_info()[1])
+                self._before[id_of(frame)] = id(sys.exc_info()[1])
                 frame.f_trace_opcodes = True
 
     def leaves(self, recording: Recording, frame: FrameType, thrown: Raised | None) -> Raised:
         """Return what unwinds a frame; `thrown` is what the loop has thrown into its task, if that is known."""
-        frame_id = id(frame)
+        frame_id = id_of(frame)
         raised = self.raised.get(frame_id) or self._unseen(recording, frame, thrown)
         self.forget(frame_id)
-        self._leaving[here()] = raised
+        self.leaving[here()] = raised
         return raised
 
     def _goes_on(self, recording: Recording, frame: FrameType) -> None:
         """A line begins where something was raised: a handler runs, and may raise it again without telling."""
-        raised = self.raised.pop(id(frame), None)
+        raised = self.raised.pop(id_of(frame), None)
         self.arrived()
         handled = sys.exc_info()[1]
         if raised is None and handled is not None:
             raised = recording.raised(handled)
         if raised is not None:  # a `with` handles it from here on, too, but is not at it yet
-            self.caught[id(frame)] = raised
+            self.caught[id_of(frame)] = raised
         frame.f_trace_lines = False
 
     def _steps(self, recording: Recording, frame: FrameType) -> None:
@@ -120,7 +121,7 @@ class Unwinding:
 
         With an argument, 3.11 goes on with what its own handlers have in hand, which was told when it was raised.
         """
-        frame_id = id(frame)
+        frame_id = id_of(frame)
         opcodes = recording.entry(frame).opcodes
         at = frame.f_lasti
         handled = sys.exc_info()[1]
@@ -139,7 +140,7 @@ class Unwinding:
 
     def _unseen(self, recording: Recording, frame: FrameType, thrown: Raised | None) -> Raised:
         """Return what was raised again, or thrown in from outside: no event told."""
-        known = self.caught.get(id(frame)) or self._leaving.get(here()) or thrown
+        known = self.caught.get(id_of(frame)) or self.leaving.get(here()) or thrown
         if known is not None:
             return known
         handled = sys.exc_info()[1]
