@@ -15,7 +15,7 @@ endif
 python := $(VENV)/bin/python
 pip := $(python) -m pip --quiet --quiet --disable-pip-version-check install
 
-.PHONY: help demo test lint format bench bench-here bench-readme bench-stacks bench-stacks-here bench-arming bench-arming-here soak soak-all test-all
+.PHONY: help demo test native-check native-check-here lint format bench bench-here bench-readme bench-stacks bench-stacks-here bench-arming bench-arming-here soak soak-all test-all
 .PHONY: bench-job bench-job-here bench-tripped bench-tripped-here oracle oracle-here oracle-faults cpython-suites signals conditions conditions-here frameworks frameworks-here wheel clean
 
 help:
@@ -24,6 +24,7 @@ help:
 	@echo 'make test-all   the tests on every CPython 3.10-3.14 found here'
 	@echo 'make cpython-suites  CPython'"'"'s own tests with every test method traced, on every CPython found here'
 	@echo 'make signals    exceptions of 4000 signal handlers pass a traced loop, on every CPython found here'
+	@echo 'make native-check  the C of the native core under sanitizers, on every CPython found here (ARGS=... goes to pytest)'
 	@echo 'make lint       ruff and mypy (make format repairs what can be repaired)'
 	@echo 'make oracle     compare random programs with a reference recorder (PROGRAMS=20000) on every CPython found here'
 	@echo 'make conditions  random conditions on random values, on every CPython found here'
@@ -43,6 +44,12 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.test
 	@$(python) -m pytest $(WORKERS) $(ARGS)
+
+native-check:
+	@PROGRAMS=300 bash .ci/every native-check-here
+
+native-check-here: $(VENV)/.test
+	@bash .ci/native-check '$(python)' 'build/native-check/$(notdir $(VENV))' $(ARGS)
 
 signals:
 	@TRACEPATCH_SIGNALS=2000 bash .ci/every signals-here
