@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cache
 from typing import Any
 
 from . import seed
@@ -121,6 +122,35 @@ def waiting(target: str) -> Contender:
             yield
 
     return contender
+
+
+def in_python(contender: Contender) -> Contender:
+    """Record like another contender, with the core that is all Python."""
+
+    @contextmanager
+    def without_c() -> Iterator[None]:
+        from tracepatch import cores
+
+        chosen = cores.core()
+        cores._made["core"] = _python_core()
+        try:
+            with contender():
+                yield
+        finally:
+            cores._made["core"] = chosen
+
+    return without_c
+
+
+@cache
+def _python_core() -> Any:
+    if sys.version_info >= (3, 12):
+        from tracepatch.cores.monitoring import MonitoringCore
+
+        return MonitoringCore(compiled=False)
+    from tracepatch.cores.profile import ProfileCore
+
+    return ProfileCore()
 
 
 # ---- peers

@@ -13,6 +13,7 @@ from .tables import Table
 BARE = "bare (whole call)"
 SAFE = "tracepatch, safe"
 SAME_DEPTH = "tracepatch, safe, same depth"
+PYTHON = "the same, in Python"
 ARMED = "tracepatch, armed"
 SEED = "tracepatch 0.1.0"
 ARGS = "VizTracer, a+r"
@@ -52,6 +53,7 @@ def measure_one(program: Program, count: int, former: Contender, rounds: int) ->
         BARE: contenders.bare,
         SAFE: contenders.tracing("safe"),
         SAME_DEPTH: contenders.to_depth(program.depth or 0),
+        PYTHON: contenders.in_python(contenders.to_depth(program.depth or 0)),
         "tracepatch, repr": contenders.tracing(),
         ARMED: contenders.armed(program.target, tasks=program.tasks),
         SEED: former,
@@ -61,7 +63,7 @@ def measure_one(program: Program, count: int, former: Contender, rounds: int) ->
         "no-op callbacks": contenders.noop,
     }
     if program.depth is None:
-        del kinds[SAME_DEPTH]
+        del kinds[SAME_DEPTH], kinds[PYTHON]
     times: Times = {name: [] for name in kinds}
     for name, contender, counted in turns(kinds, rounds):
         gc.collect()

@@ -53,7 +53,7 @@ def summary(runs: list[Run]) -> list[str]:
     """Return the tables over all Pythons."""
     return [
         "A recorded call, as a ratio to VizTracer with arguments and returns at the same capture depth"
-        " (in brackets: tracepatch 0.1.0); and a whole web request that is armed, in default scope:",
+        " (in brackets: the core that is all Python, and tracepatch 0.1.0); and a whole web request that is armed, in default scope:",
         "",
         *markdown(
             ("Python", *PROGRAMS, "request"),
@@ -61,7 +61,8 @@ def summary(runs: list[Run]) -> list[str]:
                 (
                     run["python"],
                     *(
-                        f"{figure(run, f'{recording.SAME_DEPTH}: {program}')} ({figure(run, f'{recording.SEED}: {program}')})"
+                        f"{figure(run, f'{recording.SAME_DEPTH}: {program}')} ({figure(run, f'{recording.PYTHON}: {program}')},"
+                        f" {figure(run, f'{recording.SEED}: {program}')})"
                         for program in PROGRAMS
                     ),
                     f"{figure(run, f'{recording.ARMED}: request')} ({figure(run, f'{recording.SEED}: request')})",
