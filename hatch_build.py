@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import sysconfig
 from pathlib import Path
@@ -52,16 +53,19 @@ class Extensions(BuildHookInterface[Any]):
             }
         )
         command = distribution.get_command_obj("build_ext")
-        command.build_lib = str(place)
-        command.build_temp = "build"
+        scratch = Path("build", f"{sys.implementation.cache_tag}-{os.getpid()}")
+        command.build_lib = command.build_temp = str(scratch)
+        file = command.get_ext_filename(name)
         before = Path.cwd()
         os.chdir(self.root)
         try:
             command.ensure_finalized()
             command.run()
+            os.replace(scratch / file, place / file)  # at once: others may be importing it
+            shutil.rmtree(scratch)
         finally:
             os.chdir(before)
-        return str(place / command.get_ext_filename(name))
+        return str(place / file)
 
 
 def _usable() -> bool:
