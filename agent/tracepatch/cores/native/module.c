@@ -73,6 +73,19 @@ clock_method(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(none))
     return PyLong_FromLongLong(clock_ns());
 }
 
+/* Types, slots and nodes that are used again are the process's: a second interpreter (mod_wsgi) does without this core. */
+static int
+once_exec(PyObject *Py_UNUSED(module))
+{
+    static int loaded;
+    if (loaded || PyInterpreterState_Get() != PyInterpreterState_Main()) {
+        PyErr_SetString(PyExc_ImportError, "the native core is for the first interpreter of a process, and loaded once");
+        return -1;
+    }
+    loaded = 1;
+    return 0;
+}
+
 static int
 clock_exec(PyObject *Py_UNUSED(module))
 {
@@ -111,6 +124,7 @@ static PyMethodDef methods[] = {
 };
 
 static PyModuleDef_Slot module_slots[] = {
+    {Py_mod_exec, once_exec},
     {Py_mod_exec, clock_exec},
     {Py_mod_exec, table_exec},
     {Py_mod_exec, node_exec},
