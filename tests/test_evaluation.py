@@ -82,6 +82,16 @@ def listener() -> Iterator[Listener]:
         _native.prepare(**of_core)
 
 
+@pytest.fixture(autouse=True)
+def nothing_collects() -> Iterator[None]:
+    """Libraries of other tests are told by calls when the collector runs."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
 def test_what_is_left_to_the_trace_hook_comes_as_without_the_evaluation_hook(listener: Listener) -> None:
     from tracepatch.cores import _native
 
@@ -137,12 +147,10 @@ def test_deep_recursion_runs_as_deep_as_without(stack_size: int) -> None:
         made.arm("targets.evaluated:descends", limits={"max_depth": 5_000})
         thread = threading.Thread(target=lambda: reached.append(evaluated.descends(depth)))
         sys.setrecursionlimit(2 * depth)
-        gc.disable()  # other tests' libraries may be told by calls when it collects
         try:
             thread.start()
             thread.join()
         finally:
-            gc.enable()
             sys.setrecursionlimit(limit)
             threading.stack_size(before)
         trace = made.trace()
