@@ -142,7 +142,7 @@ class Recording(Runners):
         self._arguments = arguments
         self._wake = wake
         self._weight_seen = 0
-        self._at_once = WAKE_CALLS if log is None else NATIVE_CALLS
+        self._at_once = WAKE_CALLS if written is None else NATIVE_CALLS
         self._look_at = min(self._at_once, limits.max_calls)
         """The number of calls at which the limits are looked at again."""
         self._suspensions = 0
