@@ -195,7 +195,10 @@ def test_a_debugger_that_comes_is_told_everything_from_there_on() -> None:
     with bench() as made:
         made.arm("targets.evaluated:above")
         evaluated.above(told)
-        made.traces()
+        for _ in range(2):
+            made.tracing.expire()
+        assert made.trace().reason == "interrupted"
+        assert made.tracing.release()["hooked_threads"] == 0
     assert told == without
 
 

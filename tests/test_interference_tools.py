@@ -242,6 +242,9 @@ def test_a_trace_function_that_the_application_sets_itself_sees_the_same(
             with tracepatch.trace(cache=False):
                 seen = sets()
             assert seen == bare
+        for _ in range(2):
+            made.tracing.expire()
+        assert made.tracing.release()["hooked_threads"] == 0
     assert sys.gettrace() is None
     assert sets() == bare
 

@@ -339,8 +339,9 @@ class ProfileCore:
         settrace(self._call_hook)  # last: it is told of what we call, too
 
     def _take_off(self) -> None:
-        settrace(None)
-        self._hooked.pop(get_native_id(), None)
+        if gettrace() is self._call_hook:
+            settrace(None)
+        self._hooked.pop(get_native_id(), None)  # also where another tool's has taken its place
 
     def watch(self, code: CodeType) -> None:
         pass
@@ -508,8 +509,7 @@ class ProfileCore:
             self._sticky.pop(thread, None)
         if greenlets() and any(recording.current for recording in list(self._live)):
             return  # in another greenlet of this thread
-        if gettrace() is self._call_hook:
-            self._take_off()
+        self._take_off()
 
     def _prepare_loop(self) -> None:
         asyncio_events = sys.modules.get("asyncio.events")
@@ -752,7 +752,7 @@ class ProfileCore:
 
     def _pass(self) -> None:
         """This thread goes on, and nothing is recorded any more."""
-        if not self._live and gettrace() is self._call_hook:
+        if not self._live and get_native_id() in self._hooked:
             self._handles.pop(here(), None)  # its end will not be told any more
             self._take_off()
 
