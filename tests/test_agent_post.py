@@ -7,7 +7,7 @@ import pytest
 
 from tracepatch.endpoint import Gone
 from tracepatch.held import Held, Trace
-from tracepatch.post import MAX_LETTERS, RETRY_S, STALLED_S, Post
+from tracepatch.post import MAX_LETTERS, RETRY_S, SOON_S, STALLED_S, Post
 
 
 class Wire:
@@ -76,7 +76,7 @@ def test_a_running_trace_is_shown_as_it_stands_and_nothing_is_owed_for_it(wire: 
     post.show(running, b"b", 0.0)
     running.pieces.append(b"more")
     wire.room[b"b"] = 1
-    assert post.send(0.0) == RETRY_S
+    assert post.send(0.0) == SOON_S
     wire.room[b"b"] = 9
     assert post.send(0.1) is None
     assert [message.get("seq") for _, message in wire.sent] == [0, 1, None]
@@ -108,9 +108,9 @@ def test_a_full_queue_is_tried_again_and_nothing_is_lost(wire: Wire) -> None:
     post.deliver(trace(5), b"a", 0.0)
     post.last_word(b"a", {"type": "ended"}, 0.0)
     wire.room[b"a"] = 2
-    assert post.send(0.0) == RETRY_S
+    assert post.send(0.0) == SOON_S
     wire.room[b"a"] = 1
-    assert post.send(1.0) == RETRY_S
+    assert post.send(1.0) == SOON_S
     wire.room[b"a"] = 9
     assert post.send(2.0) is None
     assert wire.types(b"a") == ["chunk"] * 5 + ["finished", "ended"]
@@ -130,7 +130,7 @@ def test_a_controller_that_takes_nothing_costs_no_timer_until_it_is_heard(wire: 
     post = Post(wire)
     post.deliver(trace(3), b"a", 0.0)
     wire.room[b"a"] = 1
-    assert post.send(0.0) == RETRY_S
+    assert post.send(0.0) == SOON_S
     assert post.send(STALLED_S - 1) == RETRY_S
     assert post.send(STALLED_S + 1) is None
     wire.room[b"a"] = 9

@@ -36,8 +36,9 @@ MAX_FRAME_BYTES = 2 * MAX_REQUEST_BYTES
 """Larger frames make libzmq drop the connection; between this and `MAX_REQUEST_BYTES` there is an answer."""
 
 QUEUED_REQUESTS = 16
-QUEUED_REPLIES = 64
-"""Messages that wait in libzmq per controller: it counts messages, so this times a chunk's 64 KiB bounds the bytes."""
+QUEUED_REPLIES = 16
+"""Messages that wait in libzmq per controller: it counts messages, so this times a chunk's 64 KiB bounds the bytes, which
+are memory beside what a probe may hold (64 of them made 8 MiB 12)."""
 
 LAST_WORDS_MS = 100
 """How long `close` lets libzmq's thread write what it has taken already."""
