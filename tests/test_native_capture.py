@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import abc
 import collections
 import datetime
 import decimal
+import enum
 import functools
+import importlib
+import inspect
+import itertools
 import math
+import os
 import random
 import re
+import signal
 import string
 import sys
 import threading
 import types
 import uuid
-from typing import Any
+import weakref
+import zlib
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -25,12 +35,11 @@ from tracepatch.secret_texts import _DIGITS, _HINT, is_card, suspect
 from tracepatch.stream import packer
 from tracepatch_shared.limits import Capture
 
-if sys.version_info < (3, 12):
-    pytest.skip("there is no native core", allow_module_level=True)
 native: Any = pytest.importorskip(
     "tracepatch.cores._native", reason="installed where no C compiler is", exc_type=ImportError
 )
 pack: Any = packer()
+PARSER: Any = re._parser if sys.version_info >= (3, 11) else importlib.import_module("sre_parse")  # type: ignore[attr-defined]
 
 OPTIONS = [
     Capture(),
@@ -112,6 +121,112 @@ class Ünïcode:
     pass
 
 
+class Color(enum.Enum):
+    RED = 1
+    PASSWORD = "x"
+    Ünïcode = 2
+
+
+class Mode(enum.IntFlag):
+    READ = 1
+    WRITE = 2
+
+
+class Nothing(enum.Enum):
+    """Its members are made before their names are."""
+
+    ONE = 1
+
+    def __init__(self, value: Any) -> None:
+        for number in range(20):
+            setattr(self, f"field{number}", value)
+
+
+class Couple(NamedTuple):
+    uid: int
+    user: str
+
+
+class Point(NamedTuple):
+    inner: Any
+    name: Any = None
+    password: Any = "x"
+
+
+class Wide(collections.namedtuple("Wide", [f"field{number}" for number in range(25)])):
+    __slots__ = ()
+
+
+class Deep(Couple):
+    """A named tuple with a `__dict__`."""
+
+
+class Triple(tuple):
+    __slots__ = ()
+
+
+class Defaults(dict):
+    __slots__ = ("inner",)
+
+
+class Moving(Pairs):
+    __slots__ = ("name", "value")
+
+
+def called(*args: Any) -> Any:
+    return args
+
+
+def renamed(module: Any, qualname: str = "renamed") -> Any:
+    def made() -> None: ...
+
+    made.__module__, made.__qualname__ = module, qualname
+    return made
+
+
+def moved(module: Any, **members: Any) -> type:
+    made = type("Moved", (), members)
+    made.__module__ = module
+    return made
+
+
+def steps() -> Iterator[int]:
+    yield 1
+
+
+async def awaits() -> None: ...
+
+
+async def flows() -> AsyncIterator[int]:
+    yield 1
+
+
+WAITS = awaits()
+WAITS.close()
+LINE = collections.deque([1, "a", {"uid": 7}], maxlen=5)
+HOLDER = Plain()
+
+NAMED = (
+    called, len, Plain, Meta, Other, int, abc.ABC, collections.deque, Plain().__init__, called.__get__(HOLDER), [].append, "".join,
+    functools.partial(len).__call__, types.MethodType(len, HOLDER), types.MethodType(Plain, 5), steps(), WAITS, flows(), math, sys,
+    weakref.ref(HOLDER), weakref.proxy(HOLDER), types.MappingProxyType({}), renamed(None), renamed("builtins"), renamed("a", "é"), renamed(Text("a")),
+    renamed("x" * 201), renamed("a", "x" * 200), renamed(5), moved(None), moved("builtins"), moved("é"), moved(Text("b")), moved(7),
+    moved("a", __dict__=1), types.ModuleType("made"), types.ModuleType("é"), type("Né", (), {}), type("A" * 201, (), {}), zlib.compressobj(),
+    lambda: 1, types.new_class("Odd", exec_body=lambda names: names.update({"__module__": "odd"})), type(sys.flags), re.Match, itertools.count,
+)  # fmt: skip
+"""What is shown by its name."""
+
+MEMBERS = (
+    *Color,
+    Mode.READ,
+    Mode.READ | Mode.WRITE,
+    Nothing.ONE,
+    re.IGNORECASE,
+    signal.SIGINT,
+    inspect.Parameter.KEYWORD_ONLY,
+)
+
+
 class Pair:
     """Two capturers with the same history: one that C reads for, one that Python does."""
 
@@ -187,13 +302,41 @@ class Values:
             )
         if kind == 6:
             return chance.choice(self.FLOATS)
-        return chance.choice(self.OTHERS)
+        return chance.choice(chance.choice((self.OTHERS, NAMED, MEMBERS)))
+
+    def standard(self, size: int, depth: int) -> Any:
+        """Return a container of one of the standard classes, or an instance of a subclass of one."""
+        chance = self.random
+        made: Any = [self.value(depth + 1) for _ in range(size)]
+        kind = chance.randrange(6)
+        if kind == 0:
+            return collections.deque(made)
+        if kind == 1:
+            return chance.choice((set, frozenset))(
+                item for item in made if type(item) in (str, int, bytes, float)
+            )
+        if kind == 2:
+            return Point(*made[:3]) if made and chance.random() < 0.7 else Deep(*[*made, 1, 2][:2])
+        if kind == 3:
+            return chance.choice((Triple, Items))(made)
+        pairs = {self.text(): item for item in made}
+        if kind == 4:
+            ordered = collections.OrderedDict(pairs)
+            if pairs and chance.random() < 0.5:
+                ordered.move_to_end(next(iter(pairs)))
+            return chance.choice((ordered, collections.defaultdict(list, pairs)))
+        holds = chance.choice((Pairs, Defaults, Moving))(pairs)
+        if type(holds) is not Defaults and chance.random() < 0.5:
+            holds.value = self.value(depth + 1)
+        return holds
 
     def value(self, depth: int = 0) -> Any:
         chance = self.random
-        kind = chance.randrange(16) if depth < 5 else 0
+        kind = chance.randrange(18) if depth < 5 else 0
         if kind < 6:
             return self.scalar()
+        if kind > 15:
+            return self.standard(chance.choice((0, 1, 2, 3, 21) if depth < 3 else (0, 1, 2)), depth)
         if kind == 15:
             return chance.choice(self._outer) if self._outer else self.scalar()  # a cycle
         size = chance.choice((0, 1, 1, 2, 2, 3, 3, 4, 5, 6, 21) if depth < 3 else (0, 1, 2, 3))
@@ -233,7 +376,7 @@ def test_c_packs_what_python_captures(seed, mode):
         enabled=seed % 7 != 5, extra_names=("sku", "Colour Code") if seed % 3 == 0 else ()
     )
     done = 0
-    for _ in range(12):
+    for _ in range(16):
         pair = Pair(options, policy, mode)
         for _ in range(40):
             value = chance.choice(SECRETS) if chance.random() < 0.03 else values.value()
@@ -274,6 +417,13 @@ def instance(cls: type, **fields: Any) -> Any:
         instance(Plain, uid=7, name="bob"), instance(Below, inner=instance(Plain)), instance(Other, a={"b": (1, 2)}),
         instance(Ünïcode, uid=7), Plain(), object(), threading.Lock(), Slots(), instance(Slots, inner=1), b"", b"bytes", [b"a"], {"a": b"x"},
         instance(MoreSlots, inner=b"x", value=[Slots()]), instance(Plain, lock=threading.Lock(), other=object()), [instance(Plain, a=[instance(Plain, a=[])])],
+        called, len, Plain, Meta, int, called.__get__(HOLDER), Plain().__init__, [].append, steps(), WAITS, flows(), math, weakref.ref(HOLDER), weakref.proxy(HOLDER),
+        types.MappingProxyType({}), renamed("builtins"), moved("builtins"), Color.RED, Mode.READ, [Color.RED, {"a": Mode.WRITE}], {5: 1, (1, 2): "a", None: [1]},
+        {"a": len}, {"a": {1}}, {1, "a"}, frozenset(), {(1, "a"), 5}, set(range(30)), LINE, collections.deque(), collections.deque(range(30)), [LINE] * 3,
+        collections.OrderedDict(uid=1), collections.defaultdict(list, uid=[1]), [[collections.OrderedDict(uid=1), [collections.defaultdict(list)]]],
+        Pairs(), Pairs(uid=1), instance(Pairs, uid=5), Defaults(uid=1), instance(Defaults, inner=5), Items(), Items([1, "a"]), Triple((1, 2)), sys.version_info,
+        os.stat("."), Couple(1, "a"), {str(n): n for n in range(21)}, instance(Plain, **{f"f{n}": n for n in range(25)}),
+        Both(), instance(Both, inner=1), instance(Both, inner=1, uid=7), instance(Items, uid=1), Deep(1, "a"), Nothing.ONE, (b"a", b"b"), [b"a", 1, 2], [(b"host", b"shop"), (b"accept", b"*/*")], {b"a": 1}, dict.fromkeys(range(30)),
     ],
 )  # fmt: skip
 def test_these_objects_are_read_in_c(value):
@@ -285,10 +435,12 @@ def test_these_objects_are_read_in_c(value):
 @pytest.mark.parametrize(
     "value",
     [
-        {"password": 1}, {"name": "password", "value": 1}, ["password", "x"], ["a", "--token", "x"], ("token", 1, 2), {5: 1},
-        {"a": "x" * 121}, {"a": "\ud800"}, {"é": 1}, {"a": "password=x"}, {"a": 4111111111111111}, {"a": 1 << 64}, {str(n): n for n in range(21)},
-        {"a": b"\xff"}, (b"a", b"b"), [b"a", 1, 2], {"key": b"a"}, {"a": len}, {"a": {1}}, instance(Plain, _token="x"), ValueError(), Text("a"), Items(), Pairs(), {Text("a"): 1},
-        1 << 64, -(1 << 63) - 1, 4111111111111111, "password=é", "\ud800", "x" * 121, "Bearer abcdef", b"a\0", 1j, Both(), Plain, len, SameSlots(),
+        {"password": 1}, {"name": "password", "value": 1}, ["password", "x"], ["a", "--token", "x"], ("token", 1, 2), (b"password", b"b"), [b"token", 1, 2], {b"password": 1},
+        {"a": "x" * 121}, {"a": "\ud800"}, {"é": 1}, {"a": "password=x"}, {"a": 4111111111111111}, {"a": 1 << 64},
+        {"a": b"\xff"}, {"key": b"a"}, instance(Plain, _token="x"), ValueError(), Text("a"), {Text("a"): 1},
+        1 << 64, -(1 << 63) - 1, 4111111111111111, "password=é", "\ud800", "x" * 121, "Bearer abcdef", b"a\0", 1j, SameSlots(), Color.Ünïcode,
+        renamed(None), renamed("a", "é"), renamed(Text("a")), moved(7), type("Né", (), {}), types.ModuleType("é"), Wide(*range(25)),
+        functools.partial(len, 1), Point(1, "a"),
     ],
 )  # fmt: skip
 def test_this_is_not(value):
@@ -387,7 +539,7 @@ def matching(pattern: Any, chance: random.Random) -> str:
 @functools.cache
 def hints() -> list[str]:
     chance = random.Random(7)
-    parse: Any = re._parser.parse  # type: ignore[attr-defined]
+    parse: Any = PARSER.parse  # type: ignore[attr-defined]
     parsed = [list(parse(one.pattern)) for one in (_HINT, _DIGITS)]
     return sorted({matching(one, chance) for _ in range(2_000) for one in parsed})
 
@@ -597,7 +749,7 @@ def test_nothing_is_kept_of_what_is_read():
     item = instance(Plain, a=text, b=number)
     key = "".join(("a ", "key"))
     value = {key: text, "list": [number, real, text], "item": item, "pair": (text, number)}
-    bad = [text, number, {"a": [real, {"b": {1}}]}]
+    bad = [text, number, {"a": [real, {"b": 1j}]}]
     parts = [
         text,
         number,

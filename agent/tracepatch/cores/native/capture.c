@@ -1,6 +1,7 @@
-/* Values -> plain form, packed: the twin of `UsualReader` (usual.py) and of the scalars in `Capturer.value`.
+/* Values -> plain form, packed: the twin of `UsualReader` (usual.py), of the scalars in `Capturer.value`, and of what
+   `Reader` shows by a name.
 
-   What stands there as `UNUSUAL` is UNUSUAL here, and what Python would have to ask or to remember first is as well: a
+   What else stands there as `UNUSUAL` is UNUSUAL here, and what Python would have to ask or to remember first is as well: a
    name that was not met before, a text that has anything of a secret in it. Python then reads the value from the start
    and fills the sets of the `Redactor`; they are replaced whenever a secret is remembered, so they are read each time.
    Nothing is remembered here, so it makes no difference in which order names and values are looked at.
@@ -11,11 +12,17 @@
 
 #include "capture.h"
 
-#define NESTED 2          /* no scalar: it is read by `pack_container` */
 #define DEEPEST 16        /* far above the ceiling of `Capture.depth`, which bounds the recursion */
 #define MARK_HEAD 3       /* bytes of the head of a mark of usual size */
 #define EXT_MARK 1        /* `tracepatch_shared.values.EXT_MARK` */
 #define CHECKED (1 << 15) /* bytes of one value that have less characters than `Reader` checks in it */
+
+#define MAX_NODES 2000    /* `usual.MAX_NODES`: beyond it values are left out */
+#define MEMBER_FIELDS 16  /* that are searched for the name of an enum's member */
+
+#define DEQUE_ITEMS 64    /* of one deque */
+
+static PyTypeObject *default_dict, *deque;
 
 /* The containers that one is in. */
 typedef struct Inside {
@@ -23,7 +30,7 @@ typedef struct Inside {
     const struct Inside *outer;
 } Inside;
 
-static int pack_container(Capture *capture, PyObject *value, const Inside *outer, Py_ssize_t level, Buffer *out);
+static int pack_value(Capture *capture, PyObject *value, const Inside *outer, Py_ssize_t level, Buffer *out);
 
 /* ---- texts ------------------------------------------------------------------------------------------------------- */
 
@@ -82,8 +89,7 @@ pack_wide(Capture *capture, PyObject *text, Buffer *out)
     return out->length - capture->start > CHECKED ? UNUSUAL : CAPTURED;
 }
 
-/* Append an ASCII text. */
-static int
+int
 pack_ascii(PyObject *text, Buffer *out)
 {
     size_t length = (size_t)PyUnicode_GET_LENGTH(text);
@@ -235,8 +241,7 @@ pack_length(Py_ssize_t length, Buffer *out)
     return CAPTURED;
 }
 
-/* Begin a mark with room for its head; `end_mark` gets where that is. `kind` is packed, a short text. */
-static int
+int
 begin_mark(const char *kind, int fields, Buffer *out, size_t *start)
 {
     *start = out->length;
@@ -246,8 +251,7 @@ begin_mark(const char *kind, int fields, Buffer *out, size_t *start)
     return pack_byte((unsigned char)(0x80 | fields), out);
 }
 
-/* Write the head of a mark, now that its size is known. */
-static int
+int
 end_mark(Buffer *out, size_t start)
 {
     size_t size = out->length - start - MARK_HEAD;
@@ -315,6 +319,17 @@ is_harmless_key(Capture *capture, PyObject *key, PyObject *item)
            || (!PyBytes_CheckExact(item) && (!PyUnicode_CheckExact(item) || redactor_allows_name(redactor, item)));
 }
 
+/* Append a key that is no exact text; it makes no value secret. */
+static int
+pack_key(Capture *capture, PyObject *key, const Inside *inside, Py_ssize_t level, Buffer *out)
+{
+    if (PyBytes_CheckExact(key)
+        && !redactor_allows_latin(&capture->redactor, PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key))) {
+        return UNUSUAL;
+    }
+    return pack_value(capture, key, inside, level + 1, out);
+}
+
 /* Append a field, the value of a key. */
 static int
 pack_pair(Capture *capture, PyObject *key, PyObject *item, const Inside *inside, Py_ssize_t level, Buffer *out)
@@ -323,21 +338,16 @@ pack_pair(Capture *capture, PyObject *key, PyObject *item, const Inside *inside,
         return UNUSUAL;
     }
     int done = pack_ascii(key, out);
-    if (done == CAPTURED) {
-        done = pack_scalar(capture, item, out);
-    }
-    return done == NESTED ? pack_container(capture, item, inside, level + 1, out) : done;
+    return done == CAPTURED ? pack_value(capture, item, inside, level + 1, out) : done;
 }
 
+/* Append the first `count` pairs of a dict whose keys are texts. */
 static int
-pack_pairs(Capture *capture, PyObject *pairs, const Inside *inside, Py_ssize_t level, Buffer *out)
+pack_pairs(Capture *capture, PyObject *pairs, Py_ssize_t count, const Inside *inside, Py_ssize_t level, Buffer *out)
 {
-    if (pack_count((size_t)PyDict_GET_SIZE(pairs), pack_map, out) < 0) {
-        return NO_MEMORY;
-    }
     Py_ssize_t place = 0;
     PyObject *key, *item;
-    while (PyDict_Next(pairs, &place, &key, &item)) {
+    while (count-- > 0 && PyDict_Next(pairs, &place, &key, &item)) {
         int done = pack_pair(capture, key, item, inside, level, out);
         if (done != CAPTURED) {
             return done;
@@ -346,16 +356,87 @@ pack_pairs(Capture *capture, PyObject *pairs, const Inside *inside, Py_ssize_t l
     return CAPTURED;
 }
 
+/* Append the first `count` pairs of a dict, each as a list of two. */
 static int
-pack_sequence(Capture *capture, PyObject *value, const Inside *inside, Py_ssize_t level, Buffer *out)
+pack_twos(Capture *capture, PyObject *pairs, Py_ssize_t count, const Inside *inside, Py_ssize_t level, Buffer *out)
 {
-    int is_list = PyList_CheckExact(value);
-    Py_ssize_t length = Py_SIZE(value);
+    if (pack_count((size_t)count, pack_array, out) < 0) {
+        return NO_MEMORY;
+    }
+    Py_ssize_t place = 0;
+    PyObject *key, *item;
+    while (count-- > 0 && PyDict_Next(pairs, &place, &key, &item)) {
+        int done = pack_byte(0x92, out);
+        if (done == CAPTURED && PyUnicode_CheckExact(key)) {
+            done = pack_pair(capture, key, item, inside, level, out);
+        }
+        else if (done == CAPTURED) {
+            done = pack_key(capture, key, inside, level, out);
+            done = done == CAPTURED ? pack_value(capture, item, inside, level + 1, out) : done;
+        }
+        if (done != CAPTURED) {
+            return done;
+        }
+    }
+    return CAPTURED;
+}
+
+static int
+has_text_keys(PyObject *pairs)
+{
+    Py_ssize_t place = 0;
+    PyObject *key;
+    while (PyDict_Next(pairs, &place, &key, NULL)) {
+        if (!PyUnicode_CheckExact(key)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* Append a dict, or what a subclass of it holds: `Reader._read_dict`. */
+static int
+pack_dict(Capture *capture, PyObject *value, const Inside *inside, Py_ssize_t level, Buffer *out)
+{
+    Py_ssize_t length = PyDict_GET_SIZE(value), count = length < capture->items ? length : capture->items;
+    if (count == length && has_text_keys(value)) {
+        if (pack_count((size_t)count, pack_map, out) < 0) {
+            return NO_MEMORY;
+        }
+        return pack_pairs(capture, value, count, inside, level, out);
+    }
+    size_t start;
+    int done = begin_mark("\xa4" "dict", 1 + (count < length), out, &start);
+    if (done == CAPTURED) {
+        done = PACK_LITERAL("\xa5items", out);
+    }
+    if (done == CAPTURED) {
+        done = pack_twos(capture, value, count, inside, level, out);
+    }
+    if (done == CAPTURED && count < length) {
+        done = pack_length(length, out);
+    }
+    return done == CAPTURED ? end_mark(out, start) : done;
+}
+
+/* Whether the first of a pair makes no value secret. */
+static int
+is_harmless_name(Capture *capture, PyObject *name)
+{
+    if (PyUnicode_CheckExact(name)) {
+        return redactor_allows_name(&capture->redactor, name);
+    }
+    return !PyBytes_CheckExact(name)
+           || redactor_allows_latin(&capture->redactor, PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name));
+}
+
+/* Append a list or tuple of which as many items are there as are shown. */
+static int
+pack_items(
+    Capture *capture, PyObject *const *items, Py_ssize_t length, int is_list, const Inside *inside, Py_ssize_t level, Buffer *out)
+{
     Py_ssize_t count = length < capture->items ? length : capture->items;
-    PyObject *const *items = is_list ? ((PyListObject *)value)->ob_item : ((PyTupleObject *)value)->ob_item;
-    if ((length == 2 || (length == 3 && count > 1)) && count > 0
-        && (PyBytes_CheckExact(items[0])
-            || (PyUnicode_CheckExact(items[0]) && !redactor_allows_name(&capture->redactor, items[0])))) {
+    if ((length == 2 || (length == 3 && count > 1)) && count > 0 && !is_harmless_name(capture, items[0])) {
         return UNUSUAL; /* the first of a pair names the second, that of three the third */
     }
     int whole = count == length;
@@ -376,10 +457,7 @@ pack_sequence(Capture *capture, PyObject *value, const Inside *inside, Py_ssize_
         if (PyUnicode_CheckExact(item) && PyUnicode_GET_LENGTH(item) > 0 && PyUnicode_READ_CHAR(item, 0) == '-') {
             return UNUSUAL; /* an option names what follows it */
         }
-        int done = pack_scalar(capture, item, out);
-        if (done == NESTED) {
-            done = pack_container(capture, item, inside, level + 1, out);
-        }
+        int done = pack_value(capture, item, inside, level + 1, out);
         if (done != CAPTURED) {
             return done;
         }
@@ -393,50 +471,156 @@ pack_sequence(Capture *capture, PyObject *value, const Inside *inside, Py_ssize_
     return end_mark(out, start);
 }
 
-/* Begin the mark of an object that has `fields` fields, up to where these follow. */
+/* Begin the mark of an object: its type, and room for `more` beside it. */
 static int
-begin_object(const Plan *plan, Py_ssize_t fields, Buffer *out, size_t *start)
+begin_object(const Plan *plan, int more, Buffer *out, size_t *start)
 {
-    int done = begin_mark("\xa6object", 1 + (fields > 0), out, start);
-    if (done == CAPTURED) {
-        done = pack_type(plan, out);
-    }
-    return done == CAPTURED && fields > 0 ? PACK_LITERAL("\xa6" "fields", out) : done;
+    int done = begin_mark("\xa6object", 1 + more, out, start);
+    return done == CAPTURED ? pack_type(plan, out) : done;
 }
 
-/* Append an object whose fields are in slots, or that has none to be seen. */
+/* Append what an object is itself, if anything. */
 static int
-pack_slots(Capture *capture, PyObject *value, const Plan *plan, const Inside *inside, Py_ssize_t level, Buffer *out)
+pack_content(Capture *capture, PyObject *value, const Plan *plan, const Inside *inside, Py_ssize_t level, Buffer *out)
 {
-    PyObject *names[MAX_SLOTS], *items[MAX_SLOTS];
-    Py_ssize_t count = 0;
-    for (int index = 0; index < plan->count; index++) {
-        PyObject *item = slot_get(value, plan->slots[index].offset);
-        if (item != NULL) {
-            names[count] = plan->slots[index].name; /* the class has it as well */
-            items[count++] = item;
-        }
+    int done = PACK_LITERAL("\xa5value", out);
+    if (done != CAPTURED) {
+        return done;
     }
-    size_t start;
-    int done = count > capture->items ? UNUSUAL : begin_object(plan, count, out, &start);
-    if (done == CAPTURED && count > 0) {
-        done = pack_count((size_t)count, pack_map, out);
+    if (plan->holds == HOLDS_DICT) {
+        return pack_dict(capture, value, inside, level, out);
     }
+    int is_list = plan->holds == HOLDS_LIST;
+    PyObject *const *items = is_list ? ((PyListObject *)value)->ob_item : ((PyTupleObject *)value)->ob_item;
+    return pack_items(capture, items, Py_SIZE(value), is_list, inside, level, out);
+}
+
+/* Append a field `name` for each of some texts and values. */
+static int
+pack_fields(
+    Capture *capture, PyObject *const *names, PyObject *const *items, Py_ssize_t count, const Inside *inside, Py_ssize_t level,
+    Buffer *out)
+{
+    int done = CAPTURED;
     for (Py_ssize_t index = 0; done == CAPTURED && index < count; index++) {
         done = pack_pair(capture, names[index], items[index], inside, level, out);
     }
+    return done;
+}
+
+/* Append a named tuple. */
+static int
+pack_named(Capture *capture, PyObject *value, const Plan *plan, const Inside *inside, Py_ssize_t level, Buffer *out)
+{
+    Py_ssize_t count = PyTuple_GET_SIZE(plan->items);
+    if (count > capture->items || count != Py_SIZE(value)) {
+        return UNUSUAL;
+    }
+    size_t start;
+    int done = begin_object(plan, 1, out, &start);
+    if (done == CAPTURED) {
+        done = PACK_LITERAL("\xa6" "fields", out);
+    }
+    if (done == CAPTURED) {
+        done = pack_count((size_t)count, pack_map, out);
+    }
+    if (done == CAPTURED) {
+        PyObject *const *names = ((PyTupleObject *)plan->items)->ob_item, *const *items = ((PyTupleObject *)value)->ob_item;
+        done = pack_fields(capture, names, items, count, inside, level, out);
+    }
     return done == CAPTURED ? end_mark(out, start) : done;
+}
+
+/* Append an object: what it is itself, and its fields in `pairs`, which is its `__dict__` or NULL, and in slots. */
+static int
+pack_instance(
+    Capture *capture, PyObject *value, PyObject *pairs, const Plan *plan, const Inside *inside, Py_ssize_t level, Buffer *out)
+{
+    PyObject *names[MAX_SLOTS], *items[MAX_SLOTS];
+    Py_ssize_t slots = 0, length = pairs == NULL ? 0 : PyDict_GET_SIZE(pairs);
+    for (int index = 0; index < plan->count; index++) {
+        PyObject *item = slot_get(value, plan->slots[index].offset);
+        if (item != NULL) {
+            names[slots] = plan->slots[index].name; /* the class has it as well */
+            items[slots++] = item;
+        }
+    }
+    Py_ssize_t count = length < capture->items ? length : capture->items;
+    if ((slots > 0 && length + slots > capture->items) || (count == 0 && length > 0)) {
+        return UNUSUAL;
+    }
+    size_t start;
+    int done = begin_object(plan, (plan->holds != NOTHING) + (count + slots > 0) + (count < length), out, &start);
+    if (done == CAPTURED && plan->holds != NOTHING) {
+        done = pack_content(capture, value, plan, inside, level, out);
+    }
+    if (done == CAPTURED && count + slots > 0) {
+        done = PACK_LITERAL("\xa6" "fields", out);
+        if (done == CAPTURED) {
+            done = pack_count((size_t)(count + slots), pack_map, out);
+        }
+        if (done == CAPTURED && count > 0) {
+            done = pack_pairs(capture, pairs, count, inside, level, out);
+        }
+        if (done == CAPTURED) {
+            done = pack_fields(capture, names, items, slots, inside, level, out);
+        }
+    }
+    if (done == CAPTURED && count < length) {
+        done = pack_length(length, out);
+    }
+    return done == CAPTURED ? end_mark(out, start) : done;
+}
+
+/* Append a member of an enum by its name, which is in its `__dict__`: `objects.enum_name`. */
+static int
+pack_member(Capture *capture, PyObject *pairs, const Plan *plan, Buffer *out)
+{
+    Py_ssize_t place = 0;
+    PyObject *key, *name;
+    for (int count = 0; count < MEMBER_FIELDS && PyDict_Next(pairs, &place, &key, &name); count++) {
+        if (!PyUnicode_CheckExact(key) || PyUnicode_CompareWithASCIIString(key, "_name_") != 0) {
+            continue;
+        }
+        if (!PyUnicode_CheckExact(name) || !is_plain(capture, name)) {
+            return UNUSUAL;
+        }
+        size_t start;
+        int done = begin_mark("\xa5value", 2, out, &start);
+        if (done == CAPTURED) {
+            done = pack_type(plan, out);
+        }
+        if (done == CAPTURED) {
+            done = PACK_LITERAL("\xa4text", out);
+        }
+        if (done == CAPTURED) {
+            done = pack_ascii(name, out);
+        }
+        return done == CAPTURED ? end_mark(out, start) : done;
+    }
+    return UNUSUAL;
 }
 
 static int
 pack_object(Capture *capture, PyObject *value, const Inside *inside, Py_ssize_t level, Buffer *out)
 {
     const Plan *plan = plans_find(&capture->plans, Py_TYPE(value));
-    if (plan == NULL || plan->fields == BY_PYTHON) {
+    if (plan == NULL) {
         return UNUSUAL;
     }
-    if (plan->fields == IN_SLOTS) {
-        return pack_slots(capture, value, plan, inside, level, out);
+    if (level >= capture->levels && plan->how != AS_MEMBER) {
+        size_t start;
+        int done = level < capture->depth ? UNUSUAL : begin_object(plan, 0, out, &start);
+        return done == CAPTURED ? end_mark(out, start) : done;
+    }
+    if (plan->how == BY_PYTHON) {
+        return UNUSUAL;
+    }
+    if (plan->holds == HOLDS_FIELDS) {
+        return pack_named(capture, value, plan, inside, level, out);
+    }
+    if (!plan->has_dict) {
+        return pack_instance(capture, value, NULL, plan, inside, level, out);
     }
     PyObject *pairs = PyObject_GenericGetDict(value, NULL);
     if (pairs == NULL) {
@@ -444,72 +628,157 @@ pack_object(Capture *capture, PyObject *value, const Inside *inside, Py_ssize_t 
         return UNUSUAL;
     }
     int done = UNUSUAL;
-    if (PyDict_CheckExact(pairs) && PyDict_GET_SIZE(pairs) <= capture->items) {
-        size_t start;
-        done = begin_object(plan, PyDict_GET_SIZE(pairs), out, &start);
-        if (done == CAPTURED && PyDict_GET_SIZE(pairs) > 0) {
-            done = pack_pairs(capture, pairs, inside, level, out);
-        }
-        if (done == CAPTURED) {
-            done = end_mark(out, start);
-        }
+    if (PyDict_CheckExact(pairs)) {
+        done = plan->how == AS_MEMBER ? pack_member(capture, pairs, plan, out)
+                                      : pack_instance(capture, value, pairs, plan, inside, level, out);
     }
     Py_DECREF(pairs); /* the instance has it as well */
     return done;
 }
 
-/* Append a container that is too deep to be read: `UsualReader.border`. */
+/* Append a dict, list, tuple or set that is too deep to be read: its length. `kind` is packed; `empty` is the form of one
+   that holds nothing. */
 static int
-pack_border(Capture *capture, PyObject *value, Py_ssize_t level, Buffer *out)
+pack_border(Capture *capture, const char *kind, Py_ssize_t length, const char *empty, Py_ssize_t level, Buffer *out)
 {
     if (level < capture->depth) {
         return UNUSUAL; /* that deep, bounds may be met */
     }
-    PyTypeObject *type = Py_TYPE(value);
-    size_t start;
-    int done;
-    if (type == &PyDict_Type || type == &PyList_Type || type == &PyTuple_Type) {
-        Py_ssize_t length = type == &PyDict_Type ? PyDict_GET_SIZE(value) : Py_SIZE(value);
-        if (length == 0 && type != &PyTuple_Type) {
-            return pack_byte(type == &PyDict_Type ? 0x80 : 0x90, out);
-        }
-        const char *kind = type == &PyDict_Type ? "\xa4" "dict" : type == &PyList_Type ? "\xa4list" : "\xa5tuple";
-        done = begin_mark(kind, 1, out, &start);
-        if (done == CAPTURED) {
-            done = length == 0 ? PACK_LITERAL("\xa5items\x90", out) : pack_length(length, out);
-        }
+    if (length == 0 && empty != NULL) {
+        return pack_raw(empty, 1, out);
     }
-    else {
-        const Plan *plan = plans_find(&capture->plans, type);
-        if (plan == NULL) {
-            return UNUSUAL;
-        }
-        done = begin_object(plan, 0, out, &start);
+    size_t start;
+    int done = begin_mark(kind, 1, out, &start);
+    if (done == CAPTURED) {
+        done = length == 0 ? PACK_LITERAL("\xa5items\x90", out) : pack_length(length, out);
     }
     return done == CAPTURED ? end_mark(out, start) : done;
 }
 
-/* Append a value that is no scalar, in `level` others: `UsualReader.read`. */
+/* Append a set, in the order of its table, in which it is iterated over. */
+static int
+pack_set(Capture *capture, PyObject *value, const Inside *inside, Py_ssize_t level, Buffer *out)
+{
+    const PySetObject *set = (PySetObject *)value;
+    const char *kind = PySet_CheckExact(value) ? "\xa3set" : "\xa9" "frozenset";
+    Py_ssize_t length = set->used, left = length < capture->items ? length : capture->items;
+    if (level >= capture->levels || (left == 0 && length > 0)) {
+        return pack_border(capture, kind, length, NULL, level, out);
+    }
+    size_t start;
+    int done = begin_mark(kind, 1 + (left < length), out, &start);
+    if (done == CAPTURED) {
+        done = PACK_LITERAL("\xa5items", out);
+    }
+    if (done == CAPTURED) {
+        done = pack_count((size_t)left, pack_array, out);
+    }
+    for (Py_ssize_t index = 0; done == CAPTURED && left > 0 && index <= set->mask; index++) {
+        PyObject *item = set->table[index].key;
+        if (item == NULL || set->table[index].hash == -1) {
+            continue;
+        }
+        if (length == 3 && left == 3 && !is_harmless_name(capture, item)) {
+            return UNUSUAL; /* not that it would name the third: `Reader` asks */
+        }
+        left--;
+        done = pack_value(capture, item, inside, level + 1, out);
+    }
+    if (done == CAPTURED && length > capture->items) {
+        done = pack_length(length, out);
+    }
+    return done == CAPTURED ? end_mark(out, start) : done;
+}
+
+static int
+pack_deque(Capture *capture, PyObject *value, const Inside *inside, Py_ssize_t level, Buffer *out)
+{
+    Py_ssize_t length = PySequence_Size(value), count = length < capture->items ? length : capture->items;
+    if (level >= capture->levels) {
+        return pack_border(capture, "\xa4list", length, "\x90", level, out);
+    }
+    PyObject *items[DEQUE_ITEMS];
+    if (length < 0 || count > DEQUE_ITEMS) {
+        return UNUSUAL;
+    }
+    for (Py_ssize_t index = 0; index < count; index++) {
+        items[index] = PySequence_GetItem(value, index);
+        Py_DECREF(items[index]); /* the deque has it as well */
+    }
+    return pack_items(capture, items, length, 1, inside, level, out);
+}
+
+/* Append a container of one of the standard classes: `Reader._read_held`. */
+static int
+pack_held(Capture *capture, PyObject *value, const Inside *inside, Py_ssize_t level, Buffer *out)
+{
+    int is_deque = Py_IS_TYPE(value, deque);
+    size_t start;
+    int done = begin_mark("\xa6object", 2, out, &start);
+    if (done == CAPTURED) {
+        done = names_pack_type(&capture->names, Py_TYPE(value), out);
+    }
+    if (done == CAPTURED) {
+        done = PACK_LITERAL("\xa5value", out);
+    }
+    if (done == CAPTURED && is_deque) {
+        done = pack_deque(capture, value, inside, level, out);
+    }
+    else if (done == CAPTURED) {
+        done = level < capture->levels
+                   ? pack_dict(capture, value, inside, level, out)
+                   : pack_border(capture, "\xa4" "dict", PyDict_GET_SIZE(value), "\x80", level, out);
+    }
+    return done == CAPTURED ? end_mark(out, start) : done;
+}
+
+/* Append a value that is no scalar, in `level` others: `UsualReader.read`, and what of `Reader` is done here. */
 static int
 pack_container(Capture *capture, PyObject *value, const Inside *outer, Py_ssize_t level, Buffer *out)
 {
+    PyTypeObject *type = Py_TYPE(value);
+    int is_dict = type == &PyDict_Type, is_sequence = type == &PyList_Type || type == &PyTuple_Type;
+    if (!is_dict && !is_sequence) {
+        int done = names_pack(&capture->names, value, out);
+        if (done != NESTED) {
+            return done;
+        }
+    }
     for (const Inside *around = outer; around != NULL; around = around->outer) {
         if (around->value == value) {
             return UNUSUAL; /* a cycle */
         }
     }
-    if (level >= capture->levels) {
-        return pack_border(capture, value, level, out);
-    }
     const Inside inside = {value, outer};
-    PyTypeObject *type = Py_TYPE(value);
-    if (type == &PyDict_Type) {
-        return PyDict_GET_SIZE(value) > capture->items ? UNUSUAL : pack_pairs(capture, value, &inside, level, out);
+    if (is_dict) {
+        return level < capture->levels
+                   ? pack_dict(capture, value, &inside, level, out)
+                   : pack_border(capture, "\xa4" "dict", PyDict_GET_SIZE(value), "\x80", level, out);
     }
-    if (type == &PyList_Type || type == &PyTuple_Type) {
-        return pack_sequence(capture, value, &inside, level, out);
+    if (is_sequence) {
+        int is_list = type == &PyList_Type;
+        PyObject *const *items = is_list ? ((PyListObject *)value)->ob_item : ((PyTupleObject *)value)->ob_item;
+        return level < capture->levels
+                   ? pack_items(capture, items, Py_SIZE(value), is_list, &inside, level, out)
+                   : pack_border(capture, is_list ? "\xa4list" : "\xa5tuple", Py_SIZE(value), is_list ? "\x90" : NULL, level, out);
+    }
+    if (PyAnySet_CheckExact(value)) {
+        return pack_set(capture, value, &inside, level, out);
+    }
+    if (type == &PyODict_Type || type == default_dict || type == deque) {
+        return pack_held(capture, value, &inside, level, out);
     }
     return pack_object(capture, value, &inside, level, out);
+}
+
+static int
+pack_value(Capture *capture, PyObject *value, const Inside *outer, Py_ssize_t level, Buffer *out)
+{
+    if (++capture->nodes >= MAX_NODES) {
+        return UNUSUAL;
+    }
+    int done = pack_scalar(capture, value, out);
+    return done == NESTED ? pack_container(capture, value, outer, level, out) : done;
 }
 
 /* ---- what the other parts call ----------------------------------------------------------------------------------- */
@@ -518,10 +787,8 @@ int
 capture_value(Capture *capture, PyObject *value, Buffer *out)
 {
     size_t start = capture->start = out->length;
-    int done = capture->shows_repr ? reprs_pack(capture, value, out) : pack_scalar(capture, value, out);
-    if (done == NESTED) {
-        done = pack_container(capture, value, NULL, 0, out);
-    }
+    capture->nodes = 0;
+    int done = capture->shows_repr ? reprs_pack(capture, value, out) : pack_value(capture, value, NULL, 0, out);
     if (done != CAPTURED) {
         out->length = start;
     }
@@ -594,6 +861,7 @@ capture_free(Capture *capture)
     }
     redactor_free(&capture->redactor);
     plans_free(&capture->plans);
+    names_free(&capture->names);
     reprs_free(&capture->reprs);
     Py_CLEAR(capture->capturer);
     Py_CLEAR(capture->naming);
@@ -679,5 +947,12 @@ static PyMethodDef functions[] = {
 int
 capture_exec(PyObject *module)
 {
-    return plans_exec(module) < 0 ? -1 : PyModule_AddFunctions(module, functions);
+    PyObject *collections = PyImport_ImportModule("collections");
+    if (collections == NULL) {
+        return -1;
+    }
+    default_dict = (PyTypeObject *)PyObject_GetAttrString(collections, "defaultdict"); /* kept */
+    deque = (PyTypeObject *)PyObject_GetAttrString(collections, "deque");
+    Py_DECREF(collections);
+    return default_dict == NULL || deque == NULL || plans_exec(module) < 0 || names_exec(module) < 0 ? -1 : PyModule_AddFunctions(module, functions);
 }

@@ -3,9 +3,12 @@
 #ifndef TRACEPATCH_CAPTURE_H
 #define TRACEPATCH_CAPTURE_H
 
+#include "names.h"
 #include "native.h"
 #include "plans.h"
 #include "redactor.h"
+
+#define NESTED 2 /* beside CAPTURED: not read here, and nothing appended */
 
 /* How containers are shown in mode `repr`: `UsualReprs`. */
 typedef struct {
@@ -19,7 +22,9 @@ struct Capture {
     int shows_repr;
     Py_ssize_t items, characters, depth, levels;
     size_t start; /* of the value that is being packed */
+    int nodes;    /* values in it that were read */
     Plans plans;
+    Names names;
     Reprs reprs;
 };
 
@@ -28,6 +33,21 @@ void reprs_free(Reprs *reprs);
 
 /* Append the text that mode `repr` shows of a value, packed; as `capture_value`, but for what it leaves in `out`. */
 int reprs_pack(Capture *capture, PyObject *value, Buffer *out);
+
+/* Append a value of which nothing but a name is shown; NESTED for whatever else. */
+int names_pack(Names *names, PyObject *value, Buffer *out);
+
+/* Append the field `type` of a mark. */
+int names_pack_type(Names *names, PyTypeObject *type, Buffer *out);
+
+/* Append an ASCII text. */
+int pack_ascii(PyObject *text, Buffer *out);
+
+/* Begin a mark with room for its head; `end_mark` gets where that is. `kind` is packed, a short text. */
+int begin_mark(const char *kind, int fields, Buffer *out, size_t *start);
+
+/* Write the head of a mark, now that its size is known. */
+int end_mark(Buffer *out, size_t start);
 
 /* Read an integer attribute of ours; -1 with an exception set. */
 int read_number(PyObject *object, const char *name, Py_ssize_t *number);

@@ -8,7 +8,7 @@
 #include <structmember.h>
 
 static getter plain_getter; /* what the interpreter gives to every class with a `__dict__` */
-static Py_ssize_t at_cls, at_name, at_kind, at_base, at_own_dict, at_dict_at, at_slots;
+static Py_ssize_t at_cls, at_name, at_kind, at_base, at_own_dict, at_dict_at, at_slots, at_items;
 
 /* The getter of a genuine `__dict__` that stands in a class itself; NULL where there is none, no exception set. */
 static getter
@@ -114,26 +114,51 @@ find_slots(Plan *known, PyTypeObject *type, PyObject *wanted)
     return 1;
 }
 
-/* Where the fields of a class's instances are, of which `Reader` shows its type and these and nothing else. */
+/* Find out what an instance of a class is itself, by the class that is `Plan.base`; 0 where that is not read here. */
 static int
-fields_in(Plan *known, PyTypeObject *type, PyObject *plan)
+find_held(Plan *known, PyObject *base, PyObject *items)
 {
-    PyObject *kind = slot_get(plan, at_kind), *place = slot_get(plan, at_dict_at);
-    forget_slots(known);
-    if (kind == NULL || !PyUnicode_CheckExact(kind) || PyUnicode_GET_LENGTH(kind) > 0
-        || slot_get(plan, at_base) != Py_None || place == NULL || !PyLong_CheckExact(place)) {
-        return -1;
+    Py_CLEAR(known->items);
+    known->holds = NOTHING;
+    if (base == (PyObject *)&PyDict_Type) {
+        known->holds = HOLDS_DICT;
     }
-    PyObject *slots = slot_get(plan, at_slots);
-    if (PyLong_AsLong(place) >= 0) {
-        int plain = slots != NULL && PyList_CheckExact(slots) && PyList_GET_SIZE(slots) == 0;
-        return plain && reads_plainly(type, plan) ? IN_DICT : BY_PYTHON;
+    else if (base == (PyObject *)&PyList_Type) {
+        known->holds = HOLDS_LIST;
     }
-    if (!find_slots(known, type, slots)) {
+    else if (base == (PyObject *)&PyTuple_Type) {
+        int named = items != NULL && PyTuple_CheckExact(items) && PyTuple_GET_SIZE(items) > 0;
+        known->holds = named ? HOLDS_FIELDS : HOLDS_TUPLE;
+        known->items = named ? Py_NewRef(items) : NULL;
+    }
+    return known->holds != NOTHING || base == Py_None;
+}
+
+/* Find out how a class's instances are read; 0 where `Reader` shows more of them than type, fields and what they hold. */
+static int
+find_how(Plan *known, PyTypeObject *type, PyObject *plan)
+{
+    PyObject *kind = slot_get(plan, at_kind), *place = slot_get(plan, at_dict_at), *base = slot_get(plan, at_base);
+    if (kind == NULL || !PyUnicode_CheckExact(kind) || place == NULL || !PyLong_CheckExact(place) || base == NULL) {
+        return 0;
+    }
+    known->how = BY_PYTHON;
+    known->has_dict = PyLong_AsLong(place) >= 0;
+    int fields = (!known->has_dict || reads_plainly(type, plan)) && find_slots(known, type, slot_get(plan, at_slots));
+    if (!fields) {
         forget_slots(known);
-        return BY_PYTHON;
     }
-    return IN_SLOTS;
+    if (PyUnicode_CompareWithASCIIString(kind, "enum") == 0) {
+        known->how = AS_MEMBER;
+        return fields && known->has_dict && known->count == 0;
+    }
+    if (PyUnicode_CompareWithASCIIString(kind, "exception") == 0) {
+        return 1;
+    }
+    if (fields && find_held(known, base, slot_get(plan, at_items))) {
+        known->how = AS_OBJECT;
+    }
+    return PyUnicode_GET_LENGTH(kind) == 0;
 }
 
 /* Whether a weak reference of ours refers to this class. */
@@ -179,13 +204,11 @@ plans_find(Plans *plans, PyTypeObject *type)
         return NULL;
     }
     known->type = NULL;
-    int fields = fields_in(known, type, plan);
-    if (fields < 0) {
+    if (!find_how(known, type, plan)) {
         return NULL;
     }
     known->type = type;
     known->version = type->tp_version_tag;
-    known->fields = fields;
     Py_XSETREF(known->name, Py_NewRef(name));
     return known;
 }
@@ -214,7 +237,7 @@ plans_init(Plans *plans)
                  || (at_cls = slot_offset(plan, "cls")) < 0 || (at_name = slot_offset(plan, "name")) < 0
                  || (at_kind = slot_offset(plan, "kind")) < 0 || (at_base = slot_offset(plan, "base")) < 0
                  || (at_own_dict = slot_offset(plan, "own_dict")) < 0 || (at_dict_at = slot_offset(plan, "dict_at")) < 0
-                 || (at_slots = slot_offset(plan, "slots")) < 0;
+                 || (at_slots = slot_offset(plan, "slots")) < 0 || (at_items = slot_offset(plan, "items")) < 0;
     if (!failed && !(PyDict_CheckExact(plans->plans) && PyDict_CheckExact(plans->ordinary) && PyDict_CheckExact(plans->readers))) {
         PyErr_SetString(PyExc_TypeError, "plans and readers are no dicts");
         failed = 1;
@@ -231,6 +254,7 @@ plans_free(Plans *plans)
     Py_CLEAR(plans->readers);
     for (int place = 0; place < PLANS; place++) {
         Py_CLEAR(plans->known[place].name);
+        Py_CLEAR(plans->known[place].items);
         forget_slots(&plans->known[place]);
         plans->known[place].type = NULL;
     }

@@ -35,6 +35,22 @@ redactor_allows_name(const Redactor *redactor, PyObject *name)
     return found == Py_False;
 }
 
+int
+redactor_allows_latin(const Redactor *redactor, const char *name, Py_ssize_t size)
+{
+    if (size > LONGEST_NAME) {
+        return 0;
+    }
+    PyObject *text = PyUnicode_DecodeLatin1(name, size, NULL);
+    if (text == NULL) {
+        PyErr_Clear();
+        return 0;
+    }
+    int harmless = redactor_allows_name(redactor, text);
+    Py_DECREF(text);
+    return harmless;
+}
+
 /* ---- texts ------------------------------------------------------------------------------------------------------- */
 
 /* Whether the characters of a text, as UTF-8, have nothing of a remembered one in them. */

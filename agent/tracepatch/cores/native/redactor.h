@@ -40,6 +40,9 @@ int set_has(PyObject *set, PyObject *text);
 /* Whether `Redactor.names_secret` was asked about an exact `str` and said no. */
 int redactor_allows_name(const Redactor *redactor, PyObject *name);
 
+/* The same of a name that is bytes. */
+int redactor_allows_latin(const Redactor *redactor, const char *name, Py_ssize_t size);
+
 /* Whether nothing in a text that is short enough to be shown whole is secret: it is shown as it is, by `UsualReader`
    where it is ASCII and `suspect` has nothing against it, else by `Reader`. `characters` are its UTF-8; where there is
    no object for them, `text` is NULL, and they are ASCII. */
