@@ -1,7 +1,11 @@
 """A hot function under a condition that is too expensive: when it is throttled, when the budget ends it, and what a call
 costs before and after: `python -m benchmarks.tripped`.
 
-A process of its own calls one small function all the time and notes how long each round of calls takes.
+A process of its own calls one small function all the time and notes how long each round of calls takes; a second one does
+the same and is never armed: what its rounds differ by is what this machine can resolve.
+
+The function makes no objects, nor does the loop: an arming leaves CPython's memory pools in another order, and where each
+call makes an integer, that order makes it some 3 ns faster or slower, whoever made it.
 """
 
 from __future__ import annotations
@@ -20,18 +24,23 @@ from tracepatch_ctl.events import End, Progress
 
 ROUND = 200_000
 REST_S = 4.0
+NEVER_S = 2.0
 PROGRAM = f"""
+import itertools
 import time
 import tracepatch
 
 def leaf(number):
-    return number + 1
+    return number
+
+def calls():
+    for number in itertools.repeat(5, {ROUND}):
+        leaf(number)
 
 tracepatch.start(service="bench-tripped")
 while True:
     began = time.perf_counter()
-    for number in range({ROUND}):
-        leaf(number)
+    calls()
     print(time.monotonic(), time.perf_counter() - began, flush=True)
 """
 CONDITION = " or ".join(f"number == -{number}" for number in range(1, 30))
@@ -40,13 +49,24 @@ CONDITION = " or ".join(f"number == -{number}" for number in range(1, 30))
 def main() -> None:
     """Measure and print."""
     print(f"CPython {platform.python_version()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+    measure(armed=True)
+    measure(armed=False)
+
+
+def measure(*, armed: bool) -> None:
+    """Run the program, with a probe in between, or nothing for as long as one takes."""
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch, tempfile.TemporaryFile("w+") as rounds:
         os.environ["TRACEPATCH_RUNTIME_DIR"] = scratch
         with subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=rounds) as program:
             try:
                 time.sleep(REST_S)
                 began = time.monotonic()
-                throttled, ended, reason = watch(program.pid, began)
+                if armed:
+                    throttled, ended, reason = watch(program.pid, began)
+                    print(f"throttled after {throttled:.2f} s, ended after {ended:.2f} s: {reason}")
+                else:
+                    ended = NEVER_S
+                    time.sleep(ended)
                 time.sleep(REST_S)
             finally:
                 program.kill()
@@ -54,10 +74,10 @@ def main() -> None:
         took = [tuple(map(float, line.split())) for line in rounds.read().splitlines()]
     before = [s for at, s in took if at < began][2:]
     after = [s for at, s in took if at - s > began + ended + 0.1]
-    print(f"throttled after {throttled:.2f} s, ended after {ended:.2f} s: {reason}")
     ratio = statistics.median(after) / statistics.median(before)
     print(
-        f"a round before {ms(before)}, after {ms(after)}: {ratio:.3f} x ({len(before)} and {len(after)} rounds)"
+        f"{'a round before' if armed else 'never armed: a round before'} {ms(before)}, after {ms(after)}: {ratio:.3f} x"
+        f" ({len(before)} and {len(after)} rounds)"
     )
 
 

@@ -176,6 +176,7 @@ class Agent:
         self._pid = os.getpid()
         old, self._loop = self._loop, None
         if old is not None:
+            old.endpoint.after_fork_in_child()
             fork.keep(old.endpoint)
             with containment.contained():
                 fork.close_sockets(old.endpoint.path)

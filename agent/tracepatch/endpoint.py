@@ -26,6 +26,7 @@ import zmq
 from tracepatch_shared.errors import TracepatchError
 from tracepatch_shared.messages import MAX_REQUEST_BYTES
 
+from .awake import rest, wait
 from .containment import of_handler
 from .identity import Identity
 
@@ -129,7 +130,8 @@ class Endpoint:
         self._identity = identity
         self._context: zmq.Context[zmq.Socket[bytes]] | None = None
         self._socket: zmq.Socket[bytes] | None = None
-        self._poller = zmq.Poller()
+        self._files = (-1, -1)
+        """What can be read when there is something to do: of the socket, and of the waker."""
 
     def open(self, waker: Waker) -> None:
         """Make the folder, bind, write the file; raise `Unreachable` where that cannot be done."""
@@ -141,8 +143,7 @@ class Endpoint:
             )
         try:
             prepare_folder(self.folder)
-            self._bind()
-            self._poller.register(waker.fileno(), zmq.POLLIN)
+            self._bind(waker)
             write_whole(self.file, json.dumps(self._identity.to_file()).encode())
         except (OSError, zmq.ZMQError) as error:
             self.close()
@@ -151,7 +152,7 @@ class Endpoint:
             self.close()
             raise
 
-    def _bind(self) -> None:
+    def _bind(self, waker: Waker) -> None:
         self._context = context = zmq.Context(io_threads=1)
         self._socket = bound = context.socket(zmq.ROUTER)
         bound.linger = 0
@@ -162,12 +163,20 @@ class Endpoint:
         bound.setsockopt(zmq.ROUTER_MANDATORY, 1)
         bound.bind(self.address)
         os.chmod(self.path, 0o600)
-        self._poller.register(bound, zmq.POLLIN)
+        self._files = (int(bound.getsockopt(zmq.FD)), waker.fileno())
 
     def poll(self, timeout_s: float | None) -> bool:
-        """Wait for a request or a wake-up, without end when `timeout_s` is None; return whether there is a request."""
-        timeout_ms = None if timeout_s is None else max(0, int(timeout_s * 1000 + 0.999))
-        return any(ready is self._socket for ready, _ in self._poller.poll(timeout_ms))
+        """Wait for a request or a wake-up, without end when `timeout_s` is None; return whether there is a request.
+
+        Other news of libzmq's wake it up as well: its file can be read once for whatever is new, until `EVENTS` is asked.
+        """
+        if not self._readable():
+            wait(*self._files, -1 if timeout_s is None else max(0, int(timeout_s * 1000 + 0.999)))
+        return self._readable()
+
+    def _readable(self) -> bool:
+        assert self._socket is not None
+        return bool(int(self._socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN)
 
     def requests(self) -> Iterator[tuple[bytes, list[bytes]]]:
         """Yield what waits: the sender and the frames, of which only the first two are kept."""
@@ -198,8 +207,13 @@ class Endpoint:
             raise
         return True
 
+    def after_fork_in_child(self) -> None:
+        """Forget that the parent's agent thread was awake: the one thing of an inherited endpoint that a child may do."""
+        rest()
+
     def close(self) -> None:
         """Take the file, the socket and libzmq's threads away; at most `LAST_WORDS_MS`."""
+        rest()
         remove(self.file)
         if self._socket is not None:
             self._socket.close(linger=LAST_WORDS_MS)

@@ -21,12 +21,18 @@
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 #endif
+#undef HAVE_STD_ATOMIC /* 3.11 and 3.12 declare it in a way that C11 compilers refuse */
+#undef _PyGC_FINALIZED /* and define this twice */
+#if PY_VERSION_HEX >= 0x030c0000
+#include "internal/pycore_interp.h"
+#else
+#include "internal/pycore_runtime.h"
+#endif
 #if PY_VERSION_HEX >= 0x030e0000
 #include "internal/pycore_frame.h"
 #include "internal/pycore_interpframe.h"
 #include "internal/pycore_stackref.h"
 #elif PY_VERSION_HEX >= 0x030b0000
-#undef HAVE_STD_ATOMIC /* 3.11 and 3.12 declare it in a way that C11 compilers refuse */
 #include "internal/pycore_frame.h"
 #endif
 #if defined(__GNUC__)
@@ -34,6 +40,17 @@
 #endif
 #include <frameobject.h>
 #include <time.h>
+
+/* Where the switch interval stands, in µs (`sys.setswitchinterval`). */
+static inline unsigned long *
+switch_interval(void)
+{
+#if PY_VERSION_HEX >= 0x030c0000
+    return &PyInterpreterState_Get()->ceval.gil->interval;
+#else
+    return &_PyRuntime.ceval.gil.interval;
+#endif
+}
 
 /* The address of what runs a frame: of two that run at the same time each has its own; the frame object need not exist. */
 #if PY_VERSION_HEX >= 0x030b0000

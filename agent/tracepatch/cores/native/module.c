@@ -133,6 +133,7 @@ static PyModuleDef_Slot module_slots[] = {
     {Py_mod_exec, callback_exec},
     {Py_mod_exec, capture_exec},
     {Py_mod_exec, hook_exec},
+    {Py_mod_exec, wait_exec},
 #if PY_VERSION_HEX >= 0x030c0000
     {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED},
 #endif

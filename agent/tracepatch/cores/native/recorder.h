@@ -207,6 +207,7 @@ int recorder_settle(PyObject *recording);
 int recorder_exec(PyObject *module);
 int callback_exec(PyObject *module);
 int hook_exec(PyObject *module);
+int wait_exec(PyObject *module);
 int node_exec(PyObject *module);
 int log_exec(PyObject *module);
 int table_exec(PyObject *module);

@@ -1,0 +1,89 @@
+/* How the agent's thread sleeps, and gets the GIL when it wakes up.
+
+   A thread that wants the GIL asks for it only after nobody has let go of it for a whole switch interval (5 ms). One that
+   lets go of it more often, for a few microseconds each time, as an event loop does that is never idle, is not asked, and
+   has it back before the thread that waits has woken up: that one gets no turn for seconds. So as long as the agent's
+   thread is awake, the interval is `OURS`. It is set before the GIL is asked for, which `sys.setswitchinterval` cannot.
+
+   The interval is the process's; whoever sets it meanwhile gets what was set. A race with that is without harm: an aligned
+   word is written whole. */
+
+#include "compat.h"
+#include <poll.h>
+
+#define OURS 100 /* µs */
+
+static unsigned long *interval; /* the interpreter's, in µs; NULL where it is not what it is thought to be */
+static unsigned long theirs;    /* what stood there before; 0 while ours does not */
+
+static void
+give_back(void)
+{
+    unsigned long before = __atomic_exchange_n(&theirs, 0, __ATOMIC_RELAXED), ours = OURS;
+    if (before != 0) {
+        __atomic_compare_exchange_n(interval, &ours, before, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+    }
+}
+
+static void
+hurry(void)
+{
+    if (interval != NULL) {
+        unsigned long now = __atomic_load_n(interval, __ATOMIC_RELAXED);
+        if (now > OURS) {
+            __atomic_store_n(&theirs, now, __ATOMIC_RELAXED);
+            __atomic_store_n(interval, OURS, __ATOMIC_RELAXED);
+        }
+    }
+}
+
+static PyObject *
+wait_method(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    struct pollfd files[2] = {{.events = POLLIN}, {.events = POLLIN}};
+    int timeout_ms;
+    if (!PyArg_ParseTuple(args, "iii:wait", &files[0].fd, &files[1].fd, &timeout_ms)) {
+        return NULL;
+    }
+    give_back();
+    Py_BEGIN_ALLOW_THREADS
+    poll(files, 2, timeout_ms); /* whoever calls looks himself what there is, also after a signal */
+    hurry();
+    Py_END_ALLOW_THREADS
+    if ((files[0].revents | files[1].revents) & (POLLNVAL | POLLERR | POLLHUP)) {
+        errno = EBADF;
+        return PyErr_SetFromErrno(PyExc_OSError);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+rest(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(none))
+{
+    give_back();
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef functions[] = {
+    {"wait", wait_method, METH_VARARGS,
+     PyDoc_STR("wait(file, file, timeout_ms): sleep until one of them can be read, -1 for as long as it takes; be awake then. OSError where one is none")},
+    {"rest", rest, METH_NOARGS, PyDoc_STR("be awake no longer")},
+    {NULL, NULL, 0, NULL},
+};
+
+/* Find the interval, and compare it with what `sys` says. */
+int
+wait_exec(PyObject *module)
+{
+    PyObject *sys = PyImport_ImportModule("sys");
+    PyObject *seconds = sys == NULL ? NULL : PyObject_CallMethod(sys, "getswitchinterval", NULL);
+    double expected = seconds == NULL ? -1 : PyFloat_AsDouble(seconds);
+    Py_XDECREF(sys);
+    Py_XDECREF(seconds);
+    if (PyErr_Occurred()) {
+        return -1;
+    }
+    unsigned long *found = switch_interval();
+    interval = (unsigned long)(1e6 * expected + 0.5) == *found ? found : NULL;
+    return PyModule_AddFunctions(module, functions);
+}
