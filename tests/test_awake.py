@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,8 @@ import pytest
 from ctl import ctl, environment
 from processes import TARGETS, python_process, wait_for
 from tracepatch import awake
+from tracepatch.cores import core
+from tracing_helpers import bench
 
 native: Any = pytest.importorskip(
     "tracepatch.cores._native", reason="installed where no C compiler is", exc_type=ImportError
@@ -121,3 +124,26 @@ def test_a_fork_child_of_a_thread_that_is_awake_has_its_own_interval(pipe: tuple
     awake.wait(pipe[0], pipe[0], 0)
     Endpoint.after_fork_in_child(None)  # type: ignore[arg-type]
     assert interval_us() == before
+
+
+def aimed_at() -> int:
+    return 1
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="`Turn` does this before 3.12")
+def test_a_task_that_meets_the_agents_thread_at_the_gate_is_recorded() -> None:
+    gate = core()._gate  # type: ignore[attr-defined]
+    with bench() as made:
+        made.arm(f"{__name__}:aimed_at", count=2)
+        gate["turn"] = object()
+        threading.Timer(0.001, gate.clear).start()
+        aimed_at()
+        assert len(made.traces()) == 1
+        gate["turn"] = object()
+        began = time.perf_counter()
+        aimed_at()
+        assert time.perf_counter() - began > 0.004, "it waited"
+        gate.clear()
+        assert len(made.traces()) == 1
+        aimed_at()
+        assert len(made.traces()) == 2

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,7 +69,12 @@ def worker(
         send("touch", str(folder / "works"))
         wait_for((folder / "works").exists, 60, what="a worker")
         wait_for(lambda: len(agents(env)) >= processes, 30, what="its processes")
-        yield send
+        try:
+            yield send
+        finally:
+            if pool == "process":  # Huey's outlive a consumer that is killed
+                running.signal(signal.SIGTERM)
+                running.wait()
 
 
 def agents(env: dict[str, str]) -> list[dict[str, Any]]:

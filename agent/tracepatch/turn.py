@@ -9,6 +9,7 @@ a native lock that nobody opens (`sleep` may be gevent's), and gives up after `B
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from time import perf_counter
 from types import TracebackType
 from typing import Final
@@ -19,6 +20,16 @@ BRIEFLY_S: Final = 0.005
 PATIENTLY_S: Final = 1.0
 """What takes so long has been forgotten."""
 _GLANCE_S: Final = 0.0001
+
+
+def glances(within_s: float) -> Iterator[None]:
+    """Let others go on for a moment, again and again, for so many seconds."""
+    until = perf_counter() + within_s
+    closed = primitives.lock()
+    closed.acquire()
+    while perf_counter() < until:
+        closed.acquire(True, _GLANCE_S)
+        yield
 
 
 class Turn:
@@ -45,11 +56,7 @@ class _Held:
         holder = self._holder
         if holder.setdefault("turn", self) is self:
             return True
-        until = perf_counter() + self._within_s
-        closed = primitives.lock()
-        closed.acquire()
-        while perf_counter() < until:
-            closed.acquire(True, _GLANCE_S)
+        for _ in glances(self._within_s):
             if holder.setdefault("turn", self) is self:
                 return True
         if self._within_s < PATIENTLY_S:

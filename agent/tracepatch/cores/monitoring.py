@@ -11,8 +11,8 @@ that raises raises in the application, so each contains its own errors and lets 
 3.13.0 allows 2^24 `set_events` calls in a process's life, so they are toggled per burst of traces, never per await.
 
 Concurrency: callbacks run on application threads and take no lock. Global events are turned on by the application
-thread that begins the first recording, off by the agent thread; `_gate` is only ever *tried* by triggers, so that no
-task waits: whoever finds it taken passes the task over. It is a dictionary that says whose turn it is, no lock: a
+thread that begins the first recording, off by the agent thread; a trigger that finds the `_gate` taken waits at most 5 ms,
+as the agent's thread has it for well under one but may have lost the GIL, and passes the task over then. It is a dictionary that says whose turn it is, no lock: a
 signal handler may raise right after a lock was taken, before anybody knows that it was. What gives it back calls
 nothing, so that no handler runs in there. Masks are computed from the tables, set, and computed
 again, so that two threads that change one code object's mask agree in the end.
@@ -34,6 +34,7 @@ from ..codes import SUSPENDS, Entry
 from ..containment import ours, take
 from ..frame_ids import frame_id as id_of
 from ..recording import Recording, current, receive, recorded_ns
+from ..turn import BRIEFLY_S, glances
 from . import Trigger
 from .beginning import begun
 from .parking import Parking
@@ -329,7 +330,7 @@ class MonitoringCore:
 
     def begin(self, recording: Recording, code: CodeType, frame: FrameType) -> bool:
         try:
-            if not self._turn_on(recording):
+            if not self._turn_on(recording) and not self._turn_on_soon(recording):
                 return False
             current.set(recording)
             recording.on_send = self._expect
@@ -375,6 +376,9 @@ class MonitoringCore:
     def end_inside(self, recording: Recording, frame: FrameType) -> None:  # noqa: ARG002 - the other core needs it
         self._live.discard(recording)
         self.settle()
+
+    def _turn_on_soon(self, recording: Recording) -> bool:
+        return any(self._turn_on(recording) for _ in glances(BRIEFLY_S) if self._tool >= 0)
 
     def _turn_on(self, recording: Recording) -> bool:
         me = object()
