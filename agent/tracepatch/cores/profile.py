@@ -127,20 +127,20 @@ class ProfileCore:
 
     def release(self, user: object) -> None:
         self._users.discard(user)
-        if not self._users:
-            self._remove_all()
+        with self._turn.held():
+            if not self._users:  # nobody has come meanwhile: whoever does inserts after this turn
+                self._remove_all()
 
     def _remove_all(self) -> None:
         self._coming.clear()
-        with self._turn.held():
-            for injection in [
-                *self._targets.values(), *self._entries.values(), self._loop, self._loader, self._steps,
-            ]:  # fmt: skip
-                if injection is not None:
-                    injection.remove()
-            self._targets.clear()
-            self._entries.clear()
-            self._loop = self._loader = self._steps = None
+        for injection in [
+            *self._targets.values(), *self._entries.values(), self._loop, self._loader, self._steps,
+        ]:  # fmt: skip
+            if injection is not None:
+                injection.remove()
+        self._targets.clear()
+        self._entries.clear()
+        self._loop = self._loader = self._steps = None
         self._forget()
 
     def clean(self) -> dict[str, Any]:
