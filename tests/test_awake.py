@@ -21,7 +21,7 @@ native: Any = pytest.importorskip(
     "tracepatch.cores._native", reason="installed where no C compiler is", exc_type=ImportError
 )
 
-OURS_US = 100
+OURS_US = 103
 
 
 def interval_us() -> int:
@@ -106,6 +106,24 @@ def test_what_others_set_meanwhile_stays(slept: Any, pipe: tuple[int, int]) -> N
         assert interval_us() == 10
         slept.rest()
         assert interval_us() == 10
+    finally:
+        sys.setswitchinterval((before + 0.25) / 1e6)
+
+
+def test_what_somebody_read_meanwhile_and_sets_again_is_not_taken_for_his(
+    slept: Any, pipe: tuple[int, int]
+) -> None:
+    before = interval_us()
+    try:
+        slept.wait(pipe[0], pipe[0], 0)
+        read = sys.getswitchinterval()
+        sys.setswitchinterval(1e-6)
+        slept.wait(pipe[0], pipe[0], 0)
+        slept.rest()
+        sys.setswitchinterval(read)
+        slept.wait(pipe[0], pipe[0], 0)
+        slept.rest()
+        assert interval_us() == before
     finally:
         sys.setswitchinterval((before + 0.25) / 1e6)
 

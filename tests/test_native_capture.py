@@ -8,6 +8,7 @@ import datetime
 import decimal
 import enum
 import functools
+import gc
 import importlib
 import inspect
 import itertools
@@ -740,6 +741,59 @@ def test_classes_that_come_and_go_are_not_taken_for_each_other():
         made.a = number % 7
         pair.check(made)
         assert pair.check(made)
+
+
+def test_classes_that_share_a_place_in_the_table_are_not_mixed_up():
+    pair = Pair(Capture(items=40), RedactionPolicy())
+    values: list[Any] = []
+    for number in range(100):
+        names = [f"field{place}" for place in range((1, 8, 25)[number % 3])]
+        values.append(collections.namedtuple(f"Row{number}", names)(*[Plain() for _ in names]))
+        values.append(enum.IntEnum(f"Level{number}", "ONE").ONE)  # type: ignore[attr-defined]
+        values.append(enum.Enum(f"Name{number}", "ONE", type=str).ONE)  # type: ignore[attr-defined]
+        values.append(instance(type(f"Slotted{number}", (), {"__slots__": ("inner",)}), inner=values[-3]))
+    chance = random.Random(5)
+    for value in values + [chance.choice(values) for _ in range(2_000)]:
+        pair.check([value, chance.choice(values)])
+
+
+def test_a_name_in_a_slot_and_in_the_dict_is_one_field():
+    both = instance(Both, inner=1)
+    vars(both)["inner"] = 2
+    twice = type("Twice", (tuple,), {"_fields": ("a", "a"), "__slots__": ()})((1, 2))
+    pair = Pair(Capture(), RedactionPolicy())
+    for value in (both, twice, {"zeta", "yotta", "xeno"}):
+        for _ in range(2):
+            pair.check(value)
+    pair = Pair(Capture(items=2), RedactionPolicy())
+    for _ in range(2):
+        pair.check({"zeta", "yotta", "xeno"})
+
+
+def test_the_collector_does_not_run_while_a_value_is_read():
+    value: Any = [instance(Plain, number=number) for number in range(40)] + [Plain() for _ in range(40)]
+    capturer = Capturer(Capture(items=100), Redactor())
+    capture = native.capture(capturer)
+    capturer.value(value)
+    collected: list[str] = []
+
+    def collects(phase: str, _info: object) -> None:
+        collected.append(phase)
+
+    kept = [{} for _ in range(400)]  # type: ignore[var-annotated]
+    gc.callbacks.append(collects)
+    before = gc.get_threshold()
+    gc.set_threshold(1)
+    try:
+        collected.clear()
+        native.encode(capture, value)
+        during = len(collected)
+    finally:
+        gc.set_threshold(*before)
+        gc.callbacks.remove(collects)
+    assert len(kept) == 400
+    assert sys.version_info >= (3, 12) or during == 0
+    assert gc.isenabled()
 
 
 def test_nothing_is_kept_of_what_is_read():

@@ -22,8 +22,9 @@ try:
     from .cores._native import rest as rest
     from .cores._native import wait as wait
 except ImportError:  # there was no compiler when it was installed
-    OURS_US = 100
+    OURS_US = 103
     _theirs: list[int] = []
+    _last: list[int] = []
 
     def wait(file: int, other: int, timeout_ms: int, /) -> None:
         """Sleep until one of two files can be read, for as long as it takes where the time is -1; raise `OSError` for none."""
@@ -31,8 +32,11 @@ except ImportError:  # there was no compiler when it was installed
         found = zmq.zmq_poll([(file, zmq.POLLIN), (other, zmq.POLLIN)], timeout_ms)
         now = _interval_us()
         if now > OURS_US:
+            _last[:] = [now]
             _theirs.append(now)
             _set(OURS_US)
+        elif now == OURS_US:
+            _theirs.extend(_last)
         if any(events & zmq.POLLERR for _, events in found):
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
 

@@ -20,6 +20,7 @@ from tracepatch_shared import VERSION
 from tracepatch_shared.messages import FLUSH_S
 
 from . import containment, journal, spool
+from .awake import wait
 from .config import Config
 from .desk import Desk
 from .endpoint import REQUESTS_AT_ONCE, Endpoint, Unreachable, Waker, default_folder
@@ -147,8 +148,9 @@ class Loop:
         return True
 
     def _wait_for_exec(self) -> None:
-        nap = Flag()
-        nap.wait(self._delay_s)
+        wait(
+            self._waker.fileno(), self._waker.fileno(), int(self._delay_s * 1000)
+        )  # and be awake from here on
 
     def _stream_identity(self) -> dict[str, Any]:
         agent = self._desk.agent()

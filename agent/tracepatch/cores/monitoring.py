@@ -330,7 +330,7 @@ class MonitoringCore:
 
     def begin(self, recording: Recording, code: CodeType, frame: FrameType) -> bool:
         try:
-            if not self._turn_on(recording) and not self._turn_on_soon(recording):
+            if not self._turn_on(recording) and (self._tool < 0 or not self._turn_on_soon(recording)):
                 return False
             current.set(recording)
             recording.on_send = self._expect
@@ -378,7 +378,10 @@ class MonitoringCore:
         self.settle()
 
     def _turn_on_soon(self, recording: Recording) -> bool:
-        return any(self._turn_on(recording) for _ in glances(BRIEFLY_S) if self._tool >= 0)
+        for _ in glances(BRIEFLY_S):
+            if self._tool < 0 or self._turn_on(recording):
+                break
+        return recording in self._live
 
     def _turn_on(self, recording: Recording) -> bool:
         me = object()

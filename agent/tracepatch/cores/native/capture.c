@@ -7,7 +7,7 @@
    Nothing is remembered here, so it makes no difference in which order names and values are looked at.
 
    All keys that are compared or hashed are exact `str`; nothing is asked of any other object of the user's. The dict of
-   an instance that had none yet is made, as Python makes it. The GIL is held and the collector does not run, so that
+   an instance that had none yet is made, as Python makes it. The GIL is held and the collector kept from running, so that
    nothing changes meanwhile: borrowed references are good. */
 
 #include "capture.h"
@@ -334,8 +334,8 @@ pack_key(Capture *capture, PyObject *key, const Inside *inside, Py_ssize_t level
 static int
 pack_pair(Capture *capture, PyObject *key, PyObject *item, const Inside *inside, Py_ssize_t level, Buffer *out)
 {
-    if (!is_harmless_key(capture, key, item)) {
-        return UNUSUAL;
+    if (++capture->nodes >= MAX_NODES || !is_harmless_key(capture, key, item)) {
+        return UNUSUAL; /* `Reader` counts some keys, and not others */
     }
     int done = pack_ascii(key, out);
     return done == CAPTURED ? pack_value(capture, item, inside, level + 1, out) : done;
@@ -512,10 +512,12 @@ pack_fields(
 static int
 pack_named(Capture *capture, PyObject *value, const Plan *plan, const Inside *inside, Py_ssize_t level, Buffer *out)
 {
-    Py_ssize_t count = PyTuple_GET_SIZE(plan->items);
+    PyObject *fields = plan->items; /* ours for as long as it is used: what is read below may take the plan's place */
+    Py_ssize_t count = PyTuple_GET_SIZE(fields);
     if (count > capture->items || count != Py_SIZE(value)) {
         return UNUSUAL;
     }
+    Py_INCREF(fields);
     size_t start;
     int done = begin_object(plan, 1, out, &start);
     if (done == CAPTURED) {
@@ -525,10 +527,27 @@ pack_named(Capture *capture, PyObject *value, const Plan *plan, const Inside *in
         done = pack_count((size_t)count, pack_map, out);
     }
     if (done == CAPTURED) {
-        PyObject *const *names = ((PyTupleObject *)plan->items)->ob_item, *const *items = ((PyTupleObject *)value)->ob_item;
+        PyObject *const *names = ((PyTupleObject *)fields)->ob_item, *const *items = ((PyTupleObject *)value)->ob_item;
         done = pack_fields(capture, names, items, count, inside, level, out);
     }
+    Py_DECREF(fields);
     return done == CAPTURED ? end_mark(out, start) : done;
+}
+
+/* Whether one of some texts is a key of a dict, too, or one of its keys is no exact text. */
+static int
+shares_name(PyObject *pairs, PyObject *const *names, Py_ssize_t count)
+{
+    Py_ssize_t place = 0;
+    PyObject *key;
+    while (PyDict_Next(pairs, &place, &key, NULL)) {
+        for (Py_ssize_t index = 0; index < count; index++) {
+            if (!PyUnicode_CheckExact(key) || PyUnicode_Compare(key, names[index]) == 0) {
+                return 1;
+            }
+        }
+    }
+    return 0;
 }
 
 /* Append an object: what it is itself, and its fields in `pairs`, which is its `__dict__` or NULL, and in slots. */
@@ -541,13 +560,19 @@ pack_instance(
     for (int index = 0; index < plan->count; index++) {
         PyObject *item = slot_get(value, plan->slots[index].offset);
         if (item != NULL) {
-            names[slots] = plan->slots[index].name; /* the class has it as well */
+            names[slots] = plan->slots[index].name;
             items[slots++] = item;
         }
+    }
+    if (slots > 0 && length > 0 && shares_name(pairs, names, slots)) {
+        return UNUSUAL;
     }
     Py_ssize_t count = length < capture->items ? length : capture->items;
     if ((slots > 0 && length + slots > capture->items) || (count == 0 && length > 0)) {
         return UNUSUAL;
+    }
+    for (Py_ssize_t index = 0; index < slots; index++) {
+        Py_INCREF(names[index]); /* what is read below may take the plan's place */
     }
     size_t start;
     int done = begin_object(plan, (plan->holds != NOTHING) + (count + slots > 0) + (count < length), out, &start);
@@ -568,6 +593,9 @@ pack_instance(
     }
     if (done == CAPTURED && count < length) {
         done = pack_length(length, out);
+    }
+    for (Py_ssize_t index = 0; index < slots; index++) {
+        Py_DECREF(names[index]);
     }
     return done == CAPTURED ? end_mark(out, start) : done;
 }
@@ -616,7 +644,7 @@ pack_object(Capture *capture, PyObject *value, const Inside *inside, Py_ssize_t 
     if (plan->how == BY_PYTHON) {
         return UNUSUAL;
     }
-    if (plan->holds == HOLDS_FIELDS) {
+    if (plan->how == AS_OBJECT && plan->holds == HOLDS_FIELDS) {
         return pack_named(capture, value, plan, inside, level, out);
     }
     if (!plan->has_dict) {
@@ -665,6 +693,7 @@ pack_set(Capture *capture, PyObject *value, const Inside *inside, Py_ssize_t lev
     if (level >= capture->levels || (left == 0 && length > 0)) {
         return pack_border(capture, kind, length, NULL, level, out);
     }
+    const Py_ssize_t shown = left;
     size_t start;
     int done = begin_mark(kind, 1 + (left < length), out, &start);
     if (done == CAPTURED) {
@@ -678,7 +707,7 @@ pack_set(Capture *capture, PyObject *value, const Inside *inside, Py_ssize_t lev
         if (item == NULL || set->table[index].hash == -1) {
             continue;
         }
-        if (length == 3 && left == 3 && !is_harmless_name(capture, item)) {
+        if (length == 3 && shown > 1 && left == shown && !is_harmless_name(capture, item)) {
             return UNUSUAL; /* not that it would name the third: `Reader` asks */
         }
         left--;
@@ -788,7 +817,15 @@ capture_value(Capture *capture, PyObject *value, Buffer *out)
 {
     size_t start = capture->start = out->length;
     capture->nodes = 0;
+#if PY_VERSION_HEX < 0x030c0000
+    int collects = PyGC_Disable(); /* making a dict may run it at once, and with it code of the application's */
+#endif
     int done = capture->shows_repr ? reprs_pack(capture, value, out) : pack_value(capture, value, NULL, 0, out);
+#if PY_VERSION_HEX < 0x030c0000
+    if (collects) {
+        PyGC_Enable();
+    }
+#endif
     if (done != CAPTURED) {
         out->length = start;
     }

@@ -80,7 +80,7 @@ type_name(Names *names, PyTypeObject *type)
     PyErr_Clear();
     known->type = text == NULL ? NULL : type;
     known->version = type->tp_version_tag;
-    Py_XSETREF(known->qualname, Py_XNewRef(qualname));
+    Py_XSETREF(known->qualname, text == NULL ? NULL : Py_XNewRef(qualname)); /* no text of a class of the user's */
     Py_XSETREF(known->text, text);
     return text;
 }

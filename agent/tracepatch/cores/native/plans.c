@@ -114,12 +114,25 @@ find_slots(Plan *known, PyTypeObject *type, PyObject *wanted)
     return 1;
 }
 
+/* Whether no text stands in a tuple of exact texts twice. */
+static int
+all_differ(PyObject *names)
+{
+    for (Py_ssize_t index = 0; index < PyTuple_GET_SIZE(names); index++) {
+        for (Py_ssize_t other = 0; other <= index; other++) {
+            PyObject *one = PyTuple_GET_ITEM(names, index), *two = PyTuple_GET_ITEM(names, other);
+            if (!PyUnicode_CheckExact(one) || (other < index && PyUnicode_Compare(one, two) == 0)) {
+                return 0;
+            }
+        }
+    }
+    return 1;
+}
+
 /* Find out what an instance of a class is itself, by the class that is `Plan.base`; 0 where that is not read here. */
 static int
 find_held(Plan *known, PyObject *base, PyObject *items)
 {
-    Py_CLEAR(known->items);
-    known->holds = NOTHING;
     if (base == (PyObject *)&PyDict_Type) {
         known->holds = HOLDS_DICT;
     }
@@ -128,6 +141,9 @@ find_held(Plan *known, PyObject *base, PyObject *items)
     }
     else if (base == (PyObject *)&PyTuple_Type) {
         int named = items != NULL && PyTuple_CheckExact(items) && PyTuple_GET_SIZE(items) > 0;
+        if (named && (PyTuple_GET_SIZE(items) > MAX_SLOTS || !all_differ(items))) {
+            return 0;
+        }
         known->holds = named ? HOLDS_FIELDS : HOLDS_TUPLE;
         known->items = named ? Py_NewRef(items) : NULL;
     }
@@ -143,6 +159,8 @@ find_how(Plan *known, PyTypeObject *type, PyObject *plan)
         return 0;
     }
     known->how = BY_PYTHON;
+    known->holds = NOTHING;
+    Py_CLEAR(known->items);
     known->has_dict = PyLong_AsLong(place) >= 0;
     int fields = (!known->has_dict || reads_plainly(type, plan)) && find_slots(known, type, slot_get(plan, at_slots));
     if (!fields) {

@@ -5,16 +5,18 @@
    has it back before the thread that waits has woken up: that one gets no turn for seconds. So as long as the agent's
    thread is awake, the interval is `OURS`. It is set before the GIL is asked for, which `sys.setswitchinterval` cannot.
 
-   The interval is the process's; whoever sets it meanwhile gets what was set. A race with that is without harm: an aligned
+   The interval is the process's; whoever sets it meanwhile gets what was set, and who sets again what he read while it was
+   ours gets what had stood there before. A race with that is without harm: an aligned
    word is written whole. */
 
 #include "compat.h"
 #include <poll.h>
 
-#define OURS 100 /* µs */
+#define OURS 103 /* µs; `sys.setswitchinterval(sys.getswitchinterval())` leaves it as it is, and nobody else means it */
 
 static unsigned long *interval; /* the interpreter's, in µs; NULL where it is not what it is thought to be */
 static unsigned long theirs;    /* what stood there before; 0 while ours does not */
+static unsigned long last;      /* the same, kept: for who has read ours, and sets that again later */
 
 static void
 give_back(void)
@@ -31,8 +33,12 @@ hurry(void)
     if (interval != NULL) {
         unsigned long now = __atomic_load_n(interval, __ATOMIC_RELAXED);
         if (now > OURS) {
+            last = now;
             __atomic_store_n(&theirs, now, __ATOMIC_RELAXED);
             __atomic_store_n(interval, OURS, __ATOMIC_RELAXED);
+        }
+        else if (now == OURS) {
+            __atomic_store_n(&theirs, last, __ATOMIC_RELAXED);
         }
     }
 }
