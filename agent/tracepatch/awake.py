@@ -31,7 +31,9 @@ except ImportError:  # there was no compiler when it was installed
         rest()
         found = zmq.zmq_poll([(file, zmq.POLLIN), (other, zmq.POLLIN)], timeout_ms)
         now = _interval_us()
-        if now > OURS_US:
+        if sys.version_info < (3, 12):
+            pass  # see wait.c
+        elif now > OURS_US:
             _last[:] = [now]
             _theirs.append(now)
             _set(OURS_US)

@@ -90,6 +90,7 @@ wait_exec(PyObject *module)
         return -1;
     }
     unsigned long *found = switch_interval();
-    interval = (unsigned long)(1e6 * expected + 0.5) == *found ? found : NULL;
+    /* Before 3.12 the interval stays: a soak on 3.10 found frames whose end was not seen when threads switch so often. */
+    interval = MONITORING && (unsigned long)(1e6 * expected + 0.5) == *found ? found : NULL;
     return PyModule_AddFunctions(module, functions);
 }
