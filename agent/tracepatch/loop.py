@@ -148,9 +148,10 @@ class Loop:
         return True
 
     def _wait_for_exec(self) -> None:
-        wait(
-            self._waker.fileno(), self._waker.fileno(), int(self._delay_s * 1000)
-        )  # and be awake from here on
+        try:
+            wait(self._waker.fileno(), self._waker.fileno(), int(self._delay_s * 1000))  # awake from here on
+        except OSError:
+            pass  # it has closed them
 
     def _stream_identity(self) -> dict[str, Any]:
         agent = self._desk.agent()

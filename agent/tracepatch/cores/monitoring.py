@@ -11,11 +11,11 @@ that raises raises in the application, so each contains its own errors and lets 
 3.13.0 allows 2^24 `set_events` calls in a process's life, so they are toggled per burst of traces, never per await.
 
 Concurrency: callbacks run on application threads and take no lock. Global events are turned on by the application
-thread that begins the first recording, off by the agent thread; a trigger that finds the `_gate` taken waits at most 5 ms,
-as the agent's thread has it for well under one but may have lost the GIL, and passes the task over then. It is a dictionary that says whose turn it is, no lock: a
-signal handler may raise right after a lock was taken, before anybody knows that it was. What gives it back calls
-nothing, so that no handler runs in there. Masks are computed from the tables, set, and computed
-again, so that two threads that change one code object's mask agree in the end.
+thread that begins the first recording, off by the agent thread; a trigger that finds the `_gate` taken waits at most
+5 ms, as the agent's thread has it for well under one but may have lost the GIL, and passes the task over then. It is a
+dictionary that says whose turn it is, no lock: a signal handler may raise right after a lock was taken, before anybody
+knows that it was. What gives it back calls nothing, so that no handler runs in there. Masks are computed from the
+tables, set, and computed again, so that two threads that change one code object's mask agree in the end.
 """
 
 from __future__ import annotations
@@ -330,7 +330,7 @@ class MonitoringCore:
 
     def begin(self, recording: Recording, code: CodeType, frame: FrameType) -> bool:
         try:
-            if not self._turn_on(recording) and (self._tool < 0 or not self._turn_on_soon(recording)):
+            if not self._turn_on(recording) and not self._turn_on_soon(recording):
                 return False
             current.set(recording)
             recording.on_send = self._expect

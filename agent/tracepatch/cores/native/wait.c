@@ -6,8 +6,7 @@
    thread is awake, the interval is `OURS`. It is set before the GIL is asked for, which `sys.setswitchinterval` cannot.
 
    The interval is the process's; whoever sets it meanwhile gets what was set, and who sets again what he read while it was
-   ours gets what had stood there before. A race with that is without harm: an aligned
-   word is written whole. */
+   ours gets what had stood there before. A race with that is without harm: an aligned word is written whole. */
 
 #include "compat.h"
 #include <poll.h>
@@ -52,12 +51,18 @@ wait_method(PyObject *Py_UNUSED(module), PyObject *args)
         return NULL;
     }
     give_back();
+    int problem = 0;
     Py_BEGIN_ALLOW_THREADS
-    poll(files, 2, timeout_ms); /* whoever calls looks himself what there is, also after a signal */
+    if (poll(files, 2, timeout_ms) < 0) {
+        problem = errno == EINTR ? 0 : errno; /* whoever calls looks himself what there is, also after a signal */
+    }
+    else if ((files[0].revents | files[1].revents) & (POLLNVAL | POLLERR | POLLHUP)) {
+        problem = EBADF;
+    }
     hurry();
     Py_END_ALLOW_THREADS
-    if ((files[0].revents | files[1].revents) & (POLLNVAL | POLLERR | POLLHUP)) {
-        errno = EBADF;
+    if (problem) {
+        errno = problem;
         return PyErr_SetFromErrno(PyExc_OSError);
     }
     Py_RETURN_NONE;
